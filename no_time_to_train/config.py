@@ -1,0 +1,245 @@
+"""Every setting of the published key space, as frozen dataclasses: types, defaults, meanings and checks.
+
+Field docstrings are the help texts of the command line. Checks that need only one leaf or one group stand in
+`__post_init__`; those that compare groups or look at files stand in `preflight`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+EncoderName = Literal[
+    "dinov2_small",
+    "dinov2_base",
+    "dinov2_large",
+    "dinov2_giant",
+    "dinov2_small_reg4",
+    "dinov2_base_reg4",
+    "dinov2_large_reg4",
+    "dinov2_giant_reg4",
+    "dinov2_demo",
+]
+Sam2Name = Literal[
+    "sam2_hiera_t.yaml",
+    "sam2_hiera_s.yaml",
+    "sam2_hiera_b+.yaml",
+    "sam2_hiera_l.yaml",
+    "sam2.1_hiera_t.yaml",
+    "sam2.1_hiera_s.yaml",
+    "sam2.1_hiera_b+.yaml",
+    "sam2.1_hiera_l.yaml",
+    "sam2_hiera_demo.yaml",
+]
+
+
+class TestMode(str, Enum):
+    """The stage that a `test` command runs."""
+
+    __test__ = False  # not a test case, whatever pytest makes of the name
+
+    fill_memory = "fill_memory"
+    postprocess_memory = "postprocess_memory"
+    vis_memory = "vis_memory"
+    test = "test"
+
+
+class ClassNames(list[str]):
+    """Class names; on the command line a comma-separated list such as `boat,bird`."""
+
+
+def _require(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise ValueError(sentence)
+
+
+@dataclass(frozen=True)
+class Sam2InferConfig:
+    """How masks are proposed, suppressed and merged."""
+
+    points_per_side: int = 32
+    """Points per side of the prompt grid."""
+    testing_point_bs: int = 256
+    """Prompts decoded at once on a GPU; the results do not depend on it."""
+    iou_thr: float = 0.4
+    """Proposals with a predicted IoU at or below this are dropped."""
+    nms_thr: float = 0.5
+    """Box IoU above which a proposal is suppressed by a better one of its class."""
+    num_out_instance: int = 100
+    """Most instances kept per image."""
+    kmeans_k: int = 4
+    """Cluster centres per class, for the pictures of vis_memory."""
+    n_pca_components: int = 3
+    """Principal components per class, for the pictures of vis_memory."""
+    cls_num_per_mask: int = 1
+    """Classes tried per mask; -1 tries all and keeps those within 0.6 of the mask's best score."""
+
+    def __post_init__(self) -> None:
+        for name in ("points_per_side", "testing_point_bs", "num_out_instance", "kmeans_k", "n_pca_components"):
+            value = getattr(self, name)
+            _require(value >= 1, f"sam2_infer_cfgs.{name} must be 1 or more, got {value}")
+        for name in ("iou_thr", "nms_thr"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1, f"sam2_infer_cfgs.{name} must lie between 0 and 1, got {value}")
+        _require(
+            self.cls_num_per_mask >= 1 or self.cls_num_per_mask == -1,
+            f"sam2_infer_cfgs.cls_num_per_mask must be 1 or more, or -1 for all, got {self.cls_num_per_mask}",
+        )
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The network that tells classes apart."""
+
+    name: EncoderName = "dinov2_large"
+    """DINOv2 size, with or without registers."""
+    img_size: int = 518
+    """Side of its square input in pixels; a multiple of patch_size."""
+    patch_size: int = 14
+    """Side of a patch in pixels."""
+
+    def __post_init__(self) -> None:
+        _require(self.patch_size >= 1, f"encoder_cfg.patch_size must be 1 or more, got {self.patch_size}")
+        _require(
+            self.img_size >= self.patch_size and self.img_size % self.patch_size == 0,
+            f"encoder_cfg.img_size must be a multiple of patch_size {self.patch_size}, got {self.img_size}",
+        )
+
+
+@dataclass(frozen=True)
+class MemoryBankConfig:
+    """Size of the reference memory."""
+
+    enable: bool = True
+    """Always True: the method is the memory. Kept because published configs name it."""
+    category_num: int = 80
+    """Number of classes; one bank row per class."""
+    length: int = 10
+    """References stored per class (the number of shots)."""
+    patch_memory_mb: int = 256
+    """Megabytes for the foreground patches behind the k-means and PCA pictures; beyond it they are sampled."""
+
+    def __post_init__(self) -> None:
+        _require(self.enable, "memory_bank_cfg.enable must be True: there is no method without the memory bank")
+        for name in ("category_num", "length", "patch_memory_mb"):
+            value = getattr(self, name)
+            _require(value >= 1, f"memory_bank_cfg.{name} must be 1 or more, got {value}")
+
+
+@dataclass(frozen=True)
+class VisualizationConfig:
+    """Pictures of predictions, drawn after a test."""
+
+    imgs_path: str | None = None
+    """Folder of the target images, where it is not dataset_cfgs.test.root."""
+    online_vis: bool = False
+    """Write one picture per image: ground truth left, predictions right."""
+    vis_thr: float = 0.5
+    """Lowest score that is drawn."""
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.vis_thr <= 1, f"test.vis_thr must lie between 0 and 1, got {self.vis_thr}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Networks, memory, and what to do with masks."""
+
+    name: Literal["matching_baseline_noAMG"] = "matching_baseline_noAMG"
+    """The published name of the method."""
+    sam2_cfg_file: Sam2Name = "sam2_hiera_l.yaml"
+    """SAM 2 preset."""
+    sam2_ckpt_path: str = "./checkpoints/sam2_hiera_large.pt"
+    """SAM 2 weights, an official checkpoint."""
+    sam2_infer_cfgs: Sam2InferConfig = field(default_factory=Sam2InferConfig)
+    encoder_cfg: EncoderConfig = field(default_factory=EncoderConfig)
+    encoder_ckpt_path: str = "./checkpoints/dinov2/dinov2_vitl14_pretrain.pth"
+    """DINOv2 weights, an official checkpoint."""
+    memory_bank_cfg: MemoryBankConfig = field(default_factory=MemoryBankConfig)
+    dataset_name: str | None = None
+    """Folder name for pictures, under results_analysis/."""
+    test: VisualizationConfig = field(default_factory=VisualizationConfig)
+
+
+@dataclass(frozen=True)
+class FillMemoryDataConfig:
+    """The reference images."""
+
+    name: str = "coco"
+    """A label; every data set is read as COCO json."""
+    root: str = "./data/coco/train2017"
+    """Folder that `file_name` of the json starts from."""
+    json_file: str = "./data/coco/annotations/instances_train2017.json"
+    """Annotations of the references, in COCO format, with segmentations."""
+    memory_pkl: str = "./work_dirs/few_shot_results/few_shot_10shot_seed33.pkl"
+    """Reference set: a pickle or json of category_id -> [{"img_id": ..., "ann_ids": [...]}, ...]."""
+    image_size: int = 518
+    """Side of the resized crop in pixels; equal to encoder_cfg.img_size."""
+    memory_length: int = 10
+    """References per class in the reference set; equal to memory_bank_cfg.length."""
+    context_ratio: float = 0.2
+    """How much wider than the instance's box the crop is."""
+    norm_img: bool = False
+    """Always False: the networks normalise. Kept because published configs name it."""
+    class_split: str | None = None
+    """A named list of classes."""
+    cat_names: ClassNames | None = None
+    """Class names, comma-separated; they win over class_split."""
+
+    def __post_init__(self) -> None:
+        _require(self.memory_length >= 1, f"fill_memory.memory_length must be 1 or more, got {self.memory_length}")
+        _require(self.image_size >= 1, f"fill_memory.image_size must be 1 or more, got {self.image_size}")
+        _require(self.context_ratio >= 0, f"fill_memory.context_ratio must be 0 or more, got {self.context_ratio}")
+        _require(not self.norm_img, "fill_memory.norm_img must be False: the networks normalise their input")
+
+
+@dataclass(frozen=True)
+class TestDataConfig:
+    """The images to segment."""
+
+    __test__ = False  # not a test case, whatever pytest makes of the name
+
+    name: str = "coco"
+    """A label; every data set is read as COCO json."""
+    root: str = "./data/coco/val2017"
+    """Folder that `file_name` of the json starts from."""
+    json_file: str = "./data/coco/annotations/instances_val2017.json"
+    """Images and ground truth, in COCO format."""
+    image_size: int = 1024
+    """Side of SAM 2's square input in pixels."""
+    norm_img: bool = False
+    """Always False: the networks normalise. Kept because published configs name it."""
+    with_query_points: bool = False
+    """Always False: prompts are a grid. Kept because published configs name it."""
+    class_split: str | None = None
+    """A named list of classes."""
+    cat_names: ClassNames | None = None
+    """Class names, comma-separated; they win over class_split."""
+
+    def __post_init__(self) -> None:
+        _require(self.image_size >= 1, f"test.image_size must be 1 or more, got {self.image_size}")
+        _require(not self.norm_img, "test.norm_img must be False: the networks normalise their input")
+        _require(not self.with_query_points, "test.with_query_points must be False: prompts are a point grid")
+
+
+@dataclass(frozen=True)
+class DatasetsConfig:
+    """References and targets."""
+
+    fill_memory: FillMemoryDataConfig = field(default_factory=FillMemoryDataConfig)
+    test: TestDataConfig = field(default_factory=TestDataConfig)
+
+
+@dataclass(frozen=True)
+class DataLoadConfig:
+    """How images are read."""
+
+    workers: int = 4
+    """Processes that read and resize images; 0 reads in the main process."""
+    batch_size: int = 1
+    """Images that go through the image encoders together."""
+
+    def __post_init__(self) -> None:
+        _require(self.workers >= 0, f"data_load_cfgs.workers must be 0 or more, got {self.workers}")
+        _require(self.batch_size >= 1, f"data_load_cfgs.batch_size must be 1 or more, got {self.batch_size}")

@@ -1,0 +1,97 @@
+"""What travels between the rooms: references in, targets in, proposals between the stages, predictions out.
+
+Shape alphabet, here and everywhere: B images, N patches, P positions of any grid, K classes, S shots, M masks,
+C channels, H W pixels, h w mask grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One annotated example of a class, cropped around the instance."""
+
+    image: Tensor
+    """(3, H, W) float32 in [0, 1], RGB: the crop, resized to the encoder's square input."""
+    mask: Tensor
+    """(H, W) float32 in [0, 1]: the instance, resized like the crop (so fractional at its border)."""
+    class_index: int
+    """Position of the category among the wanted categories sorted by category id."""
+    slot: int
+    """Which of its class's references this is, counted from 0 in the order of the reference set."""
+    image_id: int | str
+    """As in the COCO json."""
+    index: int
+    """Position in the data set."""
+    source: str
+    """For messages: which annotation of which image this is."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One image to segment."""
+
+    image: Tensor
+    """(3, H, W) float32 in [0, 1], RGB, resized to the segmenter's square input."""
+    original_size: tuple[int, int]
+    """(height, width) in pixels, before resizing."""
+    image_id: int | str = 0
+    """As in the COCO json."""
+    index: int = 0
+    """Position in the data set."""
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Class-agnostic masks of one image, in the order of the point grid."""
+
+    logits: Tensor
+    """(M, h, w) float mask logits, positive inside."""
+    ious: Tensor
+    """(M,) predicted IoU."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Proposals that a class was found for; a proposal may stand here several times, with different labels."""
+
+    logits: Tensor
+    """(M, h, w) float mask logits, positive inside."""
+    ious: Tensor
+    """(M,) predicted IoU: what suppression and merging rank by."""
+    features: Tensor
+    """(M, C) unit-length mean patch feature under each mask."""
+    scores: Tensor
+    """(M,) similarity to the class, in [0, 1]."""
+    labels: Tensor
+    """(M,) class index."""
+
+    def __getitem__(self, rows: Tensor) -> Candidates:
+        """Select and order rows, by index or boolean mask."""
+        return Candidates(
+            self.logits[rows], self.ious[rows], self.features[rows], self.scores[rows], self.labels[rows]
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The instances found in one image, best first."""
+
+    masks: Tensor
+    """(M, H, W) bool, at the image's original size."""
+    boxes: Tensor
+    """(M, 4) int64 (x1, y1, x2, y2): first and last pixel column and row of each mask."""
+    scores: Tensor
+    """(M,) float32 in [0, 1]."""
+    labels: Tensor
+    """(M,) int64 class index."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
