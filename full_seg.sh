@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Usage: bash full_seg.sh CONFIG SHOTS GPUS SEED [ARGUMENTS]
+#   CONFIG     e.g. ./no_time_to_train/new_exps/coco_allclasses_10shot_Sam2L.yaml
+#   SHOTS      references per class
+#   GPUS       how many, or cpu
+#   SEED       of the reference sampling
+#   ARGUMENTS  go to every call of run_lightening.py, e.g. --config configs/sam2_hiera_t.yaml
+# All 80 classes of COCO: sample, fill, postprocess, test into work_dirs/coco_all_results.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/scripts/common.sh"
+source "$ROOT/scripts/coco_pipeline.sh"
+require_arguments 4 "$@"
+coco_pipeline default_classes work_dirs/coco_all_results "$@"

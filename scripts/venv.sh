@@ -1,0 +1,24 @@
+# Sourced by demo.sh and test.sh: a virtual environment in .venv with this checkout installed.
+
+# ensure_venv [EXTRA]: sets VENV_PYTHON; does nothing where .venv is newer than pyproject.toml.
+ensure_venv() {
+    local extra=${1:-} python=${PYTHON:-python3}
+    local stamp=.venv/.installed${extra:+-$extra}
+    VENV_PYTHON=.venv/bin/python
+    [[ -x $VENV_PYTHON && $stamp -nt pyproject.toml ]] && return
+    require_python_version "$python"
+    echo "Setting up .venv with $("$python" --version) (minutes and gigabytes the first time: PyTorch) ..."
+    "$python" -m venv .venv || {
+        echo "$python cannot make virtual environments; on Debian or Ubuntu install python3-venv." >&2
+        exit 2
+    }
+    "$VENV_PYTHON" -m pip install --quiet --editable ".${extra:+[$extra]}"
+    touch "$stamp"
+}
+
+require_python_version() {
+    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || {
+        echo "Python 3.10 to 3.13 is needed and $1 is $("$1" --version 2>&1); name another in PYTHON." >&2
+        exit 2
+    }
+}
