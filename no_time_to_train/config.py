@@ -1,7 +1,8 @@
-"""Every setting of the published key space, as frozen dataclasses: types, defaults, meanings and checks.
+"""Every setting of the published key space, as frozen dataclasses: types, defaults, meanings and
+checks.
 
-Field docstrings are the help texts of the command line. Checks that need only one leaf or one group stand in
-`__post_init__`; those that compare groups or look at files stand in `preflight`.
+Field docstrings are the help texts of the command line. Checks that need only one leaf or one
+group stand in `__post_init__`; those that compare groups or look at files stand in `preflight`.
 """
 
 from __future__ import annotations
@@ -45,8 +46,10 @@ class TestMode(str, Enum):
     test = "test"
 
 
-class ClassNames(list[str]):
+class ClassNames(tuple[str, ...]):
     """Class names; on the command line a comma-separated list such as `boat,bird`."""
+
+    __slots__ = ()
 
 
 def _require(holds: bool, sentence: str) -> None:
@@ -76,15 +79,24 @@ class Sam2InferConfig:
     """Classes tried per mask; -1 tries all and keeps those within 0.6 of the mask's best score."""
 
     def __post_init__(self) -> None:
-        for name in ("points_per_side", "testing_point_bs", "num_out_instance", "kmeans_k", "n_pca_components"):
+        for name in (
+            "points_per_side",
+            "testing_point_bs",
+            "num_out_instance",
+            "kmeans_k",
+            "n_pca_components",
+        ):
             value = getattr(self, name)
             _require(value >= 1, f"sam2_infer_cfgs.{name} must be 1 or more, got {value}")
         for name in ("iou_thr", "nms_thr"):
             value = getattr(self, name)
-            _require(0 <= value <= 1, f"sam2_infer_cfgs.{name} must lie between 0 and 1, got {value}")
+            _require(
+                0 <= value <= 1, f"sam2_infer_cfgs.{name} must lie between 0 and 1, got {value}"
+            )
         _require(
             self.cls_num_per_mask >= 1 or self.cls_num_per_mask == -1,
-            f"sam2_infer_cfgs.cls_num_per_mask must be 1 or more, or -1 for all, got {self.cls_num_per_mask}",
+            "sam2_infer_cfgs.cls_num_per_mask must be 1 or more, or -1 for all, "
+            f"got {self.cls_num_per_mask}",
         )
 
 
@@ -100,10 +112,13 @@ class EncoderConfig:
     """Side of a patch in pixels."""
 
     def __post_init__(self) -> None:
-        _require(self.patch_size >= 1, f"encoder_cfg.patch_size must be 1 or more, got {self.patch_size}")
+        _require(
+            self.patch_size >= 1, f"encoder_cfg.patch_size must be 1 or more, got {self.patch_size}"
+        )
         _require(
             self.img_size >= self.patch_size and self.img_size % self.patch_size == 0,
-            f"encoder_cfg.img_size must be a multiple of patch_size {self.patch_size}, got {self.img_size}",
+            f"encoder_cfg.img_size must be a multiple of patch_size {self.patch_size}, "
+            f"got {self.img_size}",
         )
 
 
@@ -118,10 +133,14 @@ class MemoryBankConfig:
     length: int = 10
     """References stored per class (the number of shots)."""
     patch_memory_mb: int = 256
-    """Megabytes for the foreground patches behind the k-means and PCA pictures; beyond it they are sampled."""
+    """Megabytes for the foreground patches behind the k-means and PCA pictures; beyond it they are
+    sampled."""
 
     def __post_init__(self) -> None:
-        _require(self.enable, "memory_bank_cfg.enable must be True: there is no method without the memory bank")
+        _require(
+            self.enable,
+            "memory_bank_cfg.enable must be True: there is no method without the memory bank",
+        )
         for name in ("category_num", "length", "patch_memory_mb"):
             value = getattr(self, name)
             _require(value >= 1, f"memory_bank_cfg.{name} must be 1 or more, got {value}")
@@ -139,7 +158,9 @@ class VisualizationConfig:
     """Lowest score that is drawn."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.vis_thr <= 1, f"test.vis_thr must lie between 0 and 1, got {self.vis_thr}")
+        _require(
+            0 <= self.vis_thr <= 1, f"test.vis_thr must lie between 0 and 1, got {self.vis_thr}"
+        )
 
 
 @dataclass(frozen=True)
@@ -188,10 +209,21 @@ class FillMemoryDataConfig:
     """Class names, comma-separated; they win over class_split."""
 
     def __post_init__(self) -> None:
-        _require(self.memory_length >= 1, f"fill_memory.memory_length must be 1 or more, got {self.memory_length}")
-        _require(self.image_size >= 1, f"fill_memory.image_size must be 1 or more, got {self.image_size}")
-        _require(self.context_ratio >= 0, f"fill_memory.context_ratio must be 0 or more, got {self.context_ratio}")
-        _require(not self.norm_img, "fill_memory.norm_img must be False: the networks normalise their input")
+        _require(
+            self.memory_length >= 1,
+            f"fill_memory.memory_length must be 1 or more, got {self.memory_length}",
+        )
+        _require(
+            self.image_size >= 1, f"fill_memory.image_size must be 1 or more, got {self.image_size}"
+        )
+        _require(
+            self.context_ratio >= 0,
+            f"fill_memory.context_ratio must be 0 or more, got {self.context_ratio}",
+        )
+        _require(
+            not self.norm_img,
+            "fill_memory.norm_img must be False: the networks normalise their input",
+        )
 
 
 @dataclass(frozen=True)
@@ -219,8 +251,13 @@ class TestDataConfig:
 
     def __post_init__(self) -> None:
         _require(self.image_size >= 1, f"test.image_size must be 1 or more, got {self.image_size}")
-        _require(not self.norm_img, "test.norm_img must be False: the networks normalise their input")
-        _require(not self.with_query_points, "test.with_query_points must be False: prompts are a point grid")
+        _require(
+            not self.norm_img, "test.norm_img must be False: the networks normalise their input"
+        )
+        _require(
+            not self.with_query_points,
+            "test.with_query_points must be False: prompts are a point grid",
+        )
 
 
 @dataclass(frozen=True)
@@ -242,4 +279,7 @@ class DataLoadConfig:
 
     def __post_init__(self) -> None:
         _require(self.workers >= 0, f"data_load_cfgs.workers must be 0 or more, got {self.workers}")
-        _require(self.batch_size >= 1, f"data_load_cfgs.batch_size must be 1 or more, got {self.batch_size}")
+        _require(
+            self.batch_size >= 1,
+            f"data_load_cfgs.batch_size must be 1 or more, got {self.batch_size}",
+        )

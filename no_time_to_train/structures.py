@@ -1,7 +1,8 @@
-"""What travels between the rooms: references in, targets in, proposals between the stages, predictions out.
+"""What travels between the rooms: references in, targets in, proposals between the stages,
+predictions out.
 
-Shape alphabet, here and everywhere: B images, N patches, P positions of any grid, K classes, S shots, M masks,
-C channels, H W pixels, h w mask grid.
+Shape alphabet, here and everywhere: B images, N patches, P positions of any grid, K classes, S
+shots, M masks, C channels, H W pixels, h w mask grid.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Proposals:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Proposals that a class was found for; a proposal may stand here several times, with different labels."""
+    """Proposals that a class was found for; a proposal may stand here several times, with
+    different labels."""
 
     logits: Tensor
     """(M, h, w) float mask logits, positive inside."""
@@ -73,7 +75,11 @@ class Candidates:
     def __getitem__(self, rows: Tensor) -> Candidates:
         """Select and order rows, by index or boolean mask."""
         return Candidates(
-            self.logits[rows], self.ious[rows], self.features[rows], self.scores[rows], self.labels[rows]
+            self.logits[rows],
+            self.ious[rows],
+            self.features[rows],
+            self.scores[rows],
+            self.labels[rows],
         )
 
     def __len__(self) -> int:

@@ -1,0 +1,72 @@
+"""Class-agnostic masks from a grid of point prompts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from no_time_to_train.models.images import imagenet_normalise, resize_square
+from no_time_to_train.structures import Proposals
+from sam2 import ImageFeatures, ImageModel
+
+CPU_CHUNK = 4
+"""Prompts decoded at once on a CPU: their image tokens (4 MB each at 1024 px) stay in cache."""
+
+
+def point_grid(points_per_side: int, image_size: int) -> Tensor:
+    """Prompt points, spread evenly over a square image.
+
+    Args:
+        points_per_side: Points along each axis.
+        image_size: Side of the image in pixels.
+
+    Returns:
+        (points_per_side ** 2, 2) float32 (x, y) in pixels; x is the slower axis, so points run
+        down the columns first and ties in suppression fall as in the published numbers.
+    """
+    steps = torch.linspace(0, image_size - 1, points_per_side)
+    xs, ys = torch.meshgrid(steps, steps, indexing="ij")
+    return torch.stack([xs, ys], dim=-1).reshape(-1, 2)
+
+
+class PointProposer(nn.Module):
+    """SAM 2, prompted with every point of a grid."""
+
+    def __init__(
+        self, network: ImageModel, points_per_side: int, iou_threshold: float, chunk_size: int
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.iou_threshold = iou_threshold
+        self.chunk_size = chunk_size
+        self.points: Tensor
+        self.register_buffer(
+            "points", point_grid(points_per_side, network.image_size), persistent=False
+        )
+
+    def encode(self, images: Tensor) -> ImageFeatures:
+        """Encode images once, for any number of prompts.
+
+        Args:
+            images: (B, 3, H, W) float32 in [0, 1], RGB, of any size; resized here.
+        """
+        return self.network.encode(
+            imagenet_normalise(resize_square(images, self.network.image_size))
+        )
+
+    def propose(self, features: ImageFeatures) -> Proposals:
+        """Propose the best mask of every grid point whose predicted IoU passes the threshold.
+
+        Args:
+            features: Of one image.
+
+        Returns:
+            Proposals in grid order, without those that hold no pixel.
+        """
+        on_cpu = self.points.device.type == "cpu"
+        chunk_size = min(self.chunk_size, CPU_CHUNK) if on_cpu else self.chunk_size
+        logits, ious = self.network.best_masks(
+            features, self.points, self.iou_threshold, chunk_size
+        )
+        filled = (logits > 0).flatten(1).any(dim=1)  # (M,)
+        return Proposals(logits[filled], ious[filled])

@@ -1,0 +1,192 @@
+"""The method: remember references, finalise them into classes, segment targets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from no_time_to_train.config import Sam2InferConfig
+from no_time_to_train.errors import InputError
+from no_time_to_train.models.encoder import PatchEncoder
+from no_time_to_train.models.matching import classify, mask_features
+from no_time_to_train.models.memory_bank import (
+    ClassStatistics,
+    MemoryBank,
+    class_statistics,
+    summarise,
+)
+from no_time_to_train.models.merging import merge, suppress
+from no_time_to_train.models.proposals import PointProposer
+from no_time_to_train.models.prototypes import class_prototypes, overlapped_patches, patch_weights
+from no_time_to_train.structures import Candidates, Prediction, Proposals, Reference, Target
+from sam2 import ImageFeatures
+
+logger = logging.getLogger(__name__)
+
+CANDIDATES_PER_INSTANCE = 8
+"""Candidates that enter merging, per instance that may leave it."""
+
+
+class Segmenter(nn.Module):
+    """Training-free segmentation from references: `remember`, `finalise`, `segment`.
+
+    Tensors in, tensors out: no files, no data sets. A stage needs only its own parts: remembering
+    the encoder, finalising none, segmenting both networks.
+    """
+
+    def __init__(
+        self,
+        settings: Sam2InferConfig,
+        encoder: PatchEncoder | None = None,
+        proposer: PointProposer | None = None,
+        most_patches: int = 1 << 20,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            settings: How masks are proposed, suppressed and merged.
+            encoder: Tells classes apart.
+            proposer: Proposes masks.
+            most_patches: Foreground patches kept per reference, for the pictures of the memory.
+        """
+        super().__init__()
+        self.settings = settings
+        self.encoder = encoder
+        self.proposer = proposer
+        self.most_patches = most_patches
+        self.bank = MemoryBank()
+        self.statistics: ClassStatistics | None = None
+        self.prototypes: Tensor
+        self.register_buffer("prototypes", torch.empty(0, 0), persistent=False)
+
+    @torch.inference_mode()
+    def remember(self, references: Sequence[Reference]) -> None:
+        """Stage 1: encode references and put what is needed of them into the bank.
+
+        Args:
+            references: A batch, all of one size.
+        """
+        features = self.encode_patches([reference.image for reference in references])  # (B, N, C)
+        for reference, patches in zip(references, features, strict=True):
+            weights = reference_weights(reference, self._encoder().grid).to(patches.device)
+            summary = summarise(patches, weights, self.most_patches)
+            self.bank.add(reference.class_index, reference.slot, summary)
+
+    def finalise(self) -> None:
+        """Stage 2: condense the bank into statistics per class."""
+        settings = self.settings
+        self.use(class_statistics(self.bank, settings.kmeans_k, settings.n_pca_components))
+
+    def use(self, statistics: ClassStatistics) -> None:
+        """Segment with these classes from now on."""
+        self.statistics = statistics
+        prototypes = class_prototypes(statistics.instance_means, statistics.counts)  # (K, C)
+        self.prototypes = prototypes.to(self.prototypes.device)
+
+    @torch.inference_mode()
+    def segment(self, targets: Sequence[Target]) -> list[Prediction]:
+        """Stage 3: find every instance of the remembered classes.
+
+        Args:
+            targets: A batch, all of one size; the networks encode it at once.
+        """
+        if self.statistics is None or self.proposer is None:
+            raise RuntimeError("segment() needs a proposer and finalised or loaded classes")
+        images = [target.image for target in targets]
+        patches = self.encode_patches(images)  # (B, N, C)
+        features = self.proposer.encode(self._stack(images))
+        return [
+            self._segment_one(features[index], patches[index], target.original_size)
+            for index, target in enumerate(targets)
+        ]
+
+    def _segment_one(
+        self, features: ImageFeatures, patches: Tensor, size: tuple[int, int]
+    ) -> Prediction:
+        assert self.proposer is not None
+        settings = self.settings
+        proposals = self.proposer.propose(features)
+        candidates = self.match(proposals, patches)
+        limit = settings.num_out_instance
+        candidates = suppress(candidates, settings.nms_thr, CANDIDATES_PER_INSTANCE * limit)
+        return merge(candidates, size, limit)
+
+    def match(self, proposals: Proposals, patches: Tensor) -> Candidates:
+        """Find the classes that each proposal looks like.
+
+        Args:
+            proposals: Of one image, each non-empty.
+            patches: (N, C) patch features of that image.
+
+        Returns:
+            M * cls_num_per_mask candidates, proposal by proposal.
+        """
+        features = mask_features(patches, proposals.logits > 0)  # (M, C)
+        scores, labels = classify(features, self.prototypes, self.settings.cls_num_per_mask)
+        rows = torch.arange(len(features), device=features.device)
+        rows = rows.repeat_interleave(labels.shape[1])  # (M * k,)
+        return Candidates(
+            proposals.logits[rows],
+            proposals.ious[rows],
+            features[rows],
+            scores.flatten(),
+            labels.flatten(),
+        )
+
+    @torch.inference_mode()
+    def encode_patches(self, images: Sequence[Tensor]) -> Tensor:
+        """Patch features of a batch of images.
+
+        Args:
+            images: Each (3, H, W) float32 in [0, 1], RGB, all of one size.
+
+        Returns:
+            (B, N, C).
+        """
+        patches: Tensor = self._encoder()(self._stack(images))
+        return patches
+
+    def _encoder(self) -> PatchEncoder:
+        if self.encoder is None:
+            raise RuntimeError("this stage was built without an encoder")
+        return self.encoder
+
+    def _stack(self, images: Sequence[Tensor]) -> Tensor:
+        return torch.stack(list(images)).to(self.prototypes.device, non_blocking=True)
+
+
+def reference_weights(reference: Reference, grid: int) -> Tensor:
+    """Patch weights of a reference.
+
+    One that vanishes at patch resolution counts the patches it touches, with a warning.
+
+    Args:
+        reference: With its mask at crop size.
+        grid: Patches per side.
+
+    Returns:
+        (grid * grid,) float, not all zero.
+
+    Raises:
+        InputError: The mask has no pixel at all.
+    """
+    weights = patch_weights(reference.mask, grid)
+    if weights.any():
+        return weights
+    weights = overlapped_patches(reference.mask, grid)
+    if not weights.any():
+        raise InputError(
+            f"the mask of {reference.source} is empty; "
+            "redraw it or take it out of the reference set"
+        )
+    logger.warning(
+        "%s vanishes at patch resolution (%d x %d); the %d patches that it overlaps stand in",
+        reference.source,
+        grid,
+        grid,
+        int(weights.sum()),
+    )
+    return weights
