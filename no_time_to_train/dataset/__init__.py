@@ -1,0 +1,1 @@
+"""References, targets and results on disk, and the tools that prepare them."""

@@ -1,0 +1,149 @@
+"""The three kinds of entries in a COCO json, and what each must hold to be read.
+
+A parse function takes one json object and returns its record, or raises an InputError that is the
+second half of a sentence: the caller knows the file and the entry.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from reprlib import repr as brief
+from typing import Any
+
+from no_time_to_train.errors import InputError
+
+Id = int | str
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """One image of the json."""
+
+    id: Id
+    file_name: str
+    """Relative to the data set's root folder, with forward slashes."""
+    height: int | None
+    """Pixels, where the json says so."""
+    width: int | None
+    """Pixels, where the json says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """One class of the json."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One instance."""
+
+    id: Id
+    image_id: Id
+    category_id: int
+    bbox: Box
+    """[x, y, w, h] in pixels, (x, y) the upper left corner."""
+    segmentation: list[Any] | dict[str, Any] | None
+    """As in the json (polygons or RLE); None where there is nothing but the box."""
+    iscrowd: int
+    """1 for a region of many instances."""
+    area: float | None
+    """Square pixels, where the json says so; `instance_area` fills the gap."""
+    isimpossible: int
+    """1 for an instance that Pascal VOC does not count."""
+
+
+def parse_image(entry: dict[str, Any]) -> ImageInfo:
+    """Read an entry of "images"; LVIS names the file in `coco_url` alone."""
+    name = entry.get("file_name")
+    if name is None and isinstance(entry.get("coco_url"), str):
+        name = entry["coco_url"].rsplit("/", 1)[-1]
+    if not isinstance(name, str) or not name:
+        raise InputError(f'"file_name" must be the name of the image file, got {brief(name)}')
+    return ImageInfo(_id(entry, "id"), name, _side(entry, "height"), _side(entry, "width"))
+
+
+def parse_category(entry: dict[str, Any]) -> Category:
+    """Read an entry of "categories"."""
+    name = entry.get("name")
+    if not isinstance(name, str) or not name:
+        raise InputError(f'"name" must be the name of the class, got {brief(name)}')
+    return Category(_whole(entry, "id"), name)
+
+
+def parse_annotation(entry: dict[str, Any]) -> Annotation:
+    """Read an entry of "annotations"; all but the ids and the box may be missing."""
+    return Annotation(
+        _id(entry, "id"),
+        _id(entry, "image_id"),
+        _whole(entry, "category_id"),
+        _bbox(entry.get("bbox")),
+        _segmentation(entry.get("segmentation")),
+        _flag(entry, "iscrowd"),
+        _area(entry.get("area")),
+        _flag(entry, "isimpossible"),
+    )
+
+
+def kind(value: Any) -> str:
+    """What a json value is, for messages."""
+    if isinstance(value, dict):
+        return "an object"
+    names = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _id(entry: dict[str, Any], key: str) -> Id:
+    value = entry.get(key)
+    if type(value) is int or type(value) is str:
+        return value
+    raise InputError(f'"{key}" must be a whole number or a string, got {brief(value)}')
+
+
+def _whole(entry: dict[str, Any], key: str) -> int:
+    value = entry.get(key)
+    if type(value) is int:
+        return value
+    raise InputError(f'"{key}" must be a whole number, got {brief(value)}')
+
+
+def _side(entry: dict[str, Any], key: str) -> int | None:
+    value = entry.get(key)
+    if value is None or (type(value) is int and value > 0):
+        return value
+    raise InputError(f'"{key}" must be a positive whole number of pixels, got {brief(value)}')
+
+
+def _flag(entry: dict[str, Any], key: str) -> int:
+    value = entry.get(key)
+    if value is None or value == 0 or value == 1:
+        return 1 if value else 0
+    raise InputError(f'"{key}" must be 0 or 1, got {brief(value)}')
+
+
+def _finite(value: Any) -> bool:
+    return type(value) is int or (type(value) is float and math.isfinite(value))
+
+
+def _bbox(box: Any) -> Box:
+    if isinstance(box, list) and len(box) == 4 and all(map(_finite, box)):
+        return (box[0], box[1], box[2], box[3])
+    raise InputError(f'"bbox" must be four finite numbers [x, y, width, height], got {brief(box)}')
+
+
+def _area(area: Any) -> float | None:
+    if area is None or _finite(area):
+        return area
+    raise InputError(f'"area" must be a number of square pixels or left out, got {brief(area)}')
+
+
+def _segmentation(value: Any) -> list[Any] | dict[str, Any] | None:
+    if value is None or isinstance(value, dict):
+        return value or None
+    if isinstance(value, list):
+        return value if any(value) else None
+    raise InputError(f'"segmentation" must be a list of polygons or an RLE, got {kind(value)}')
