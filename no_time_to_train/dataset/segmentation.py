@@ -85,7 +85,7 @@ def _checked_runs(segmentation: dict[str, Any], height: int, width: int) -> dict
 
 
 def _uncompress(counts: bytes) -> list[int]:
-    """Run lengths of COCO's string: 5 bits a character, low ones first; deltas from the fourth on."""
+    """Decode a counts string: 5 bits a character, low ones first; deltas from the fourth on."""
     runs: list[int] = []
     value = shift = 0
     for character in counts:
