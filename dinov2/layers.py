@@ -1,0 +1,140 @@
+"""Parts of a DINOv2 block, named so that official checkpoints fit."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LAYER_NORM_EPS = 1e-6
+
+
+class PatchEmbed(nn.Module):
+    """Project non-overlapping patches to tokens.
+
+    Args:
+        patch_size: Side of a patch in pixels.
+        width: Channels of a token.
+    """
+
+    def __init__(self, patch_size: int, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, kernel_size=patch_size, stride=patch_size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Turn images (B, 3, H, W) into tokens (B, N, C), row-major."""
+        return self.proj(images).flatten(2).transpose(1, 2)  # (B, N, C)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with one fused projection to queries, keys and values."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Mix tokens (B, N, C) with each other."""
+        qkv = self.qkv(tokens).unflatten(-1, (3, self.heads, -1))  # (B, N, 3, heads, C / heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, C / heads)
+        mixed = F.scaled_dot_product_attention(query, key, value)  # (B, heads, N, C / heads)
+        return self.proj(mixed.transpose(1, 2).flatten(2))  # (B, N, C)
+
+
+class LayerScale(nn.Module):
+    """Learned factor per channel on a residual branch (Touvron et al., arXiv 2103.17239)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(width))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Scale the channels of tokens (B, N, C)."""
+        return tokens * self.gamma
+
+
+class Mlp(nn.Module):
+    """Two linear layers, four times as wide between them, with GELU."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Transform each of tokens (B, N, C) on its own."""
+        return self.fc2(F.gelu(self.fc1(tokens)))
+
+
+class SwiGlu(nn.Module):
+    """Gated feed-forward network (Shazeer, arXiv 2002.05202) with both input projections in one.
+
+    Its hidden width is two thirds of the MLP's, which keeps the parameter count, rounded up to a
+    multiple of 8.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        hidden = (4 * width * 2 // 3 + 7) // 8 * 8
+        self.w12 = nn.Linear(width, 2 * hidden)
+        self.w3 = nn.Linear(hidden, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Transform each of tokens (B, N, C) on its own."""
+        gate, value = self.w12(tokens).chunk(2, dim=-1)  # each (B, N, hidden)
+        return self.w3(F.silu(gate) * value)  # (B, N, C)
+
+
+FEED_FORWARD: dict[str, type[Mlp] | type[SwiGlu]] = {"mlp": Mlp, "swiglu": SwiGlu}
+
+
+class Block(nn.Module):
+    """One pre-norm transformer block.
+
+    Args:
+        width: Channels of a token.
+        heads: Attention heads.
+        ffn: Key of FEED_FORWARD.
+    """
+
+    def __init__(self, width: int, heads: int, ffn: str) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.attn = Attention(width, heads)
+        self.ls1 = LayerScale(width)
+        self.norm2 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.mlp = FEED_FORWARD[ffn](width)
+        self.ls2 = LayerScale(width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Refine tokens (B, N, C)."""
+        tokens = tokens + self.ls1(self.attn(self.norm1(tokens)))
+        return tokens + self.ls2(self.mlp(self.norm2(tokens)))
+
+
+def resize_positions(positions: Tensor, grid: tuple[int, int], antialias: bool) -> Tensor:
+    """Stretch a square grid of learned positions over another grid, bicubically.
+
+    The published networks differ here, and their features with them: those with registers resize
+    with antialias; the plain ones scale by (rows + 0.1) / side, once a guard against rounding.
+
+    Args:
+        positions: One per patch of the trained size, (1, P, C), row-major.
+        grid: (rows, columns) of patches wanted.
+        antialias: Whether to resize the way the networks with registers do.
+
+    Returns:
+        One position per patch, (1, rows * columns, C), in the dtype of `positions`.
+    """
+    side = round(positions.shape[1] ** 0.5)
+    if grid == (side, side):
+        return positions
+    image = positions.float().unflatten(1, (side, side)).permute(0, 3, 1, 2)  # (1, C, side, side)
+    if antialias:
+        image = F.interpolate(image, size=grid, mode="bicubic", antialias=True)
+    else:
+        scale = ((grid[0] + 0.1) / side, (grid[1] + 0.1) / side)
+        image = F.interpolate(image, scale_factor=scale, mode="bicubic")  # (1, C, rows, columns)
+    return image.flatten(2).transpose(1, 2).to(positions.dtype)  # (1, rows * columns, C)
