@@ -1,0 +1,209 @@
+"""Average precision of COCO results: the 12 numbers that papers report, and a table of classes."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from no_time_to_train.dataset.annotations import CocoAnnotations, instance_area, run_lengths
+from no_time_to_train.dataset.average_precision import Curves, Groups, Instance, curves
+from no_time_to_train.dataset.coco_entries import Annotation, Id, ImageInfo
+from no_time_to_train.dataset.coco_results import CocoRecord
+from no_time_to_train.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+PRINTED_CLASSES = 100
+"""Rows of the class table in the text: 1203 classes would bury the summary above them."""
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """Average precision of one class, in [0, 1]; -1 where it has no ground truth."""
+
+    category_id: int
+    name: str
+    instances: int
+    """Ground truth instances that can be found: crowds are not counted."""
+    box_ap: float
+    box_ap50: float
+    mask_ap: float | None
+    """None where the ground truth has no masks."""
+    mask_ap50: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What COCOeval says about a list of results."""
+
+    box: dict[str, float]
+    """COCOeval's 12 numbers for boxes, by name (AP, AP50, ..., ARl); -1 without ground truth."""
+    mask: dict[str, float] | None
+    """The same for masks; None where the ground truth has no masks."""
+    per_class: list[ClassResult]
+    """Every wanted class, by category id."""
+    text: str
+    """All of it to read: both summaries, then the classes."""
+
+
+def evaluate(
+    annotations: CocoAnnotations, category_ids: Sequence[int], records: Sequence[CocoRecord]
+) -> Evaluation:
+    """Compare results with the ground truth of the wanted classes, on every image of the data set.
+
+    Each ground truth annotation counts, also where ids repeat or are 0; pycocotools itself would
+    lose those. The size of a detection is that of its box, for masks too, as pycocotools has it for
+    results that hold both.
+
+    Args:
+        annotations: The data set.
+        category_ids: Wanted classes; results of others are not looked at.
+        records: Results, in any order of images.
+
+    Raises:
+        InputError: A score is not finite, a result belongs to an image that the data set does not
+            have, or a segmentation of the ground truth is malformed.
+    """
+    _check(records, annotations)
+    wanted = sorted(category_ids)
+    ranks = _image_ranks(annotations)
+    truths = [a for a in annotations.annotations if a.category_id in set(wanted)]
+    without_mask = sum(truth.segmentation is None for truth in truths)
+    truth_groups = _truth_groups(truths, annotations.images, ranks, with_masks=not without_mask)
+    found_groups = _detection_groups(records, ranks)
+
+    box = curves("bbox", wanted, truth_groups, found_groups)
+    mask = None if without_mask else curves("segm", wanted, truth_groups, found_groups)
+    per_class = _class_results(annotations, wanted, truth_groups, box, mask)
+    box_numbers, box_lines = box.summary()
+    mask_numbers, mask_lines = (
+        mask.summary() if mask else (None, _no_masks(without_mask, len(truths)))
+    )
+    text = f"BBOX RESULTS:\n{box_lines}SEGM RESULTS:\n{mask_lines}\n{_table(per_class)}"
+    return Evaluation(box_numbers, mask_numbers, per_class, text)
+
+
+def _check(records: Sequence[CocoRecord], annotations: CocoAnnotations) -> None:
+    """Stop at results that COCOeval would turn into a wrong number without a word."""
+    mismatched = set()
+    for record in records:
+        image = annotations.images.get(record["image_id"])
+        if image is None:
+            raise InputError(
+                f"a result belongs to image {record['image_id']!r}, which {annotations.path} does "
+                "not list; evaluate with the annotations that the results were made for"
+            )
+        if not math.isfinite(record["score"]):
+            raise InputError(
+                f"a result for {image.file_name} has the score {record['score']}; remove it, or "
+                "repeat the test"
+            )
+        size = [image.height, image.width]
+        if None not in size and record["segmentation"]["size"] != size:
+            mismatched.add(image.file_name)
+    if mismatched:
+        logger.warning(
+            "%d images, such as %s, are not of the size that %s gives: no mask of theirs can match",
+            len(mismatched),
+            min(mismatched),
+            annotations.path,
+        )
+
+
+def _image_ranks(annotations: CocoAnnotations) -> dict[Id, int]:
+    """Whole numbers for image ids of any kind, in the order in which pycocotools walks them."""
+    ordered = sorted(annotations.images, key=lambda key: (isinstance(key, str), key))
+    return {image_id: rank for rank, image_id in enumerate(ordered)}
+
+
+def _truth_groups(
+    truths: Sequence[Annotation],
+    images: Mapping[Id, ImageInfo],
+    ranks: Mapping[Id, int],
+    with_masks: bool,
+) -> Groups:
+    groups: defaultdict[int, list[Instance]] = defaultdict(list)
+    # Own ids, from 1: to COCOeval a match with id 0 is none, of equal ids only the last is seen.
+    for number, truth in enumerate(truths, start=1):
+        image = images[truth.image_id]
+        groups[truth.category_id].append(
+            {
+                "id": number,
+                "image_id": ranks[truth.image_id],
+                "category_id": truth.category_id,
+                "bbox": list(truth.bbox),
+                "area": instance_area(truth, image),
+                "iscrowd": truth.iscrowd,
+                "segmentation": run_lengths(truth, image) if with_masks else None,
+            }
+        )
+    return groups
+
+
+def _detection_groups(records: Sequence[CocoRecord], ranks: Mapping[Id, int]) -> Groups:
+    groups: defaultdict[int, list[Instance]] = defaultdict(list)
+    for number, record in enumerate(records, start=1):
+        _, _, width, height = record["bbox"]
+        groups[record["category_id"]].append(
+            {
+                "id": number,
+                "image_id": ranks[record["image_id"]],
+                "category_id": record["category_id"],
+                "bbox": record["bbox"],
+                "area": width * height,
+                "score": record["score"],
+                "segmentation": record["segmentation"],
+            }
+        )
+    return groups
+
+
+def _class_results(
+    annotations: CocoAnnotations,
+    wanted: Sequence[int],
+    truths: Groups,
+    box: Curves,
+    mask: Curves | None,
+) -> list[ClassResult]:
+    names = {category.id: category.name for category in annotations.categories}
+    box_ap = box.class_ap().tolist()
+    mask_ap = mask.class_ap().tolist() if mask else [(None, None)] * len(wanted)
+    return [
+        ClassResult(
+            category_id,
+            names[category_id],
+            sum(not truth["iscrowd"] for truth in truths.get(category_id, [])),
+            *box_ap[row],
+            *mask_ap[row],
+        )
+        for row, category_id in enumerate(wanted)
+    ]
+
+
+def _no_masks(missing: int, total: int) -> str:
+    return (
+        f" Not evaluated: {missing} of {total} ground truth annotations have a box and no "
+        "segmentation; no_time_to_train/dataset/sam_bbox_to_segm_batch.py makes them.\n"
+    )
+
+
+def _table(per_class: Sequence[ClassResult]) -> str:
+    shown = per_class[:PRINTED_CLASSES]
+    width = max((len(row.name) for row in shown), default=0)
+    lines = [f"{'class':<{width}}  instances  box AP  box AP50  mask AP  mask AP50"]
+    for row in shown:
+        values = zip(
+            (row.box_ap, row.box_ap50, row.mask_ap, row.mask_ap50), (6, 8, 7, 9), strict=True
+        )
+        cells = "  ".join(f"{_cell(value):>{wide}}" for value, wide in values)
+        lines.append(f"{row.name:<{width}}  {row.instances:>9}  {cells}")
+    if len(shown) < len(per_class):
+        lines.append(f"... and {len(per_class) - len(shown)} more classes")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None or value < 0 else f"{value:.3f}"

@@ -1,0 +1,86 @@
+"""Predictions as COCO results: what evaluation, pictures and result files are made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+from pycocotools import mask as rle_codec
+
+from no_time_to_train.dataset.whole_files import replacing
+
+if TYPE_CHECKING:  # torch takes seconds to import, and readers of records do without it
+    from torch import Tensor
+
+    from no_time_to_train.structures import Prediction
+
+
+class CompressedRle(TypedDict):
+    """A mask as COCO run-length code."""
+
+    size: list[int]  # [height, width] in pixels
+    counts: str
+
+
+class CocoRecord(TypedDict):
+    """One detected instance, as in a COCO results file."""
+
+    image_id: int | str
+    category_id: int
+    bbox: list[
+        int
+    ]  # [x, y, w, h]: first column, first row, last minus first column, last minus first row
+    score: float
+    segmentation: CompressedRle
+
+
+def to_records(
+    prediction: Prediction, image_id: int | str, category_ids: Sequence[int]
+) -> list[CocoRecord]:
+    """Write the instances of one image as COCO results.
+
+    Args:
+        prediction: What was found, best first.
+        image_id: As in the COCO json.
+        category_ids: Category id per class index.
+
+    Returns:
+        One record per instance, in the prediction's order.
+    """
+    rows = zip(
+        prediction.labels.tolist(),
+        prediction.boxes.tolist(),
+        prediction.scores.tolist(),
+        _encode(prediction.masks),
+        strict=True,
+    )
+    return [
+        CocoRecord(
+            image_id=image_id,
+            category_id=category_ids[label],
+            bbox=[x1, y1, x2 - x1, y2 - y1],
+            score=score,
+            segmentation=rle,
+        )
+        for label, (x1, y1, x2, y2), score, rle in rows
+    ]
+
+
+def _encode(masks: Tensor) -> list[CompressedRle]:
+    """Run-length code of boolean masks, (M, H, W)."""
+    columns = masks.cpu().numpy().transpose(1, 2, 0)  # (H, W, M)
+    rles = rle_codec.encode(np.asfortranarray(columns, dtype=np.uint8))
+    return [CompressedRle(size=rle["size"], counts=rle["counts"].decode()) for rle in rles]
+
+
+def write_records(path: Path, records: Iterable[CocoRecord]) -> None:
+    """Write a COCO results file, one record per line; it appears whole or not at all."""
+    with replacing(path) as file:
+        file.write("[")
+        for number, record in enumerate(records):
+            file.write(",\n" if number else "\n")
+            file.write(json.dumps(record))
+        file.write("\n]\n")
