@@ -119,7 +119,11 @@ def test_build__with_a_memory_checkpoint_says_so(save):
 
 @pytest.mark.parametrize(
     ("content", "described"),
-    [([torch.zeros(1)], "a list"), ({"student": {}, "step": 3}, "'student', 'step'")],
+    [
+        ([torch.zeros(1)], "a list"),
+        ({"student": {}, "step": 3}, "'student', 'step'"),
+        ({0: torch.zeros(1)}, "as 0"),
+    ],
 )
 def test_build__with_something_else_inside_describes_it(save, content, described):
     assert described in refusal(save(content))
