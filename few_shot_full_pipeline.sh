@@ -6,6 +6,7 @@
 #   SEED       of the reference sampling
 #   ARGUMENTS  go to every call of run_lightening.py, e.g. --config configs/sam2_hiera_t.yaml
 # The 20 few-shot classes of COCO: sample, fill, postprocess, test into work_dirs/few_shot_results.
+# COCO lies where CONFIG says, or in $DATASETS_ROOT/coco.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/scripts/common.sh"
 source "$ROOT/scripts/coco_pipeline.sh"

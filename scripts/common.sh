@@ -1,7 +1,6 @@
 # Sourced by the pipelines: arguments, devices, and the stages that several of them share.
 #
-# PYTHON         the interpreter, default python
-# DATASETS_ROOT  the folder of the data sets, default ./data
+# PYTHON names the interpreter (default python), DATASETS_ROOT the folder of the data sets (default ./data).
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PYTHON=${PYTHON:-python}

@@ -127,3 +127,38 @@ def test_cdfsod_pipeline__devices_are_gpu_numbers_and_arguments_come_last(
     assert fill.endswith(f" {all_devices} --config mine.yaml")
     assert postprocess.endswith(f" {one_device} --config mine.yaml")
     assert test.endswith(f" {all_devices} --config mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("script", "class_split", "results"),
+    [
+        ("few_shot_full_pipeline.sh", "few_shot_classes", "work_dirs/few_shot_results"),
+        ("full_seg.sh", "default_classes", "work_dirs/coco_all_results"),
+    ],
+)
+def test_coco_pipeline__runs_the_published_stages(
+    tmp_path: Path, script: str, class_split: str, results: str
+) -> None:
+    python = str(echoing_python(tmp_path))
+    done = bash(ROOT / script, "c.yaml", "30", "4", "33", cwd=tmp_path, PYTHON=python)
+    sample, fill, postprocess, test = done.stdout.splitlines()
+    references = f"{results}/few_shot_30shot_seed33.pkl"
+    assert sample.endswith(f"--n-shot 30 --out-path {references} --seed 33 --dataset {class_split}")
+    assert f"fill_memory.memory_pkl {references} " in fill
+    assert f"--out_path {results}/memory.ckpt " in fill
+    assert fill.endswith("--trainer.devices 4")
+    assert f"--out_path {results}/memory_postprocessed.ckpt " in postprocess
+    assert postprocess.endswith("--trainer.devices 1")
+    assert f"--ckpt_path {results}/memory_postprocessed.ckpt " in test
+    assert f"test.class_split {class_split} " in test
+    assert "coco/" not in done.stdout
+
+
+def test_coco_pipeline__datasets_root_moves_the_paths(tmp_path: Path) -> None:
+    python, arguments = str(echoing_python(tmp_path)), ["c.yaml", "1", "cpu", "33"]
+    done = bash(
+        ROOT / "full_seg.sh", *arguments, cwd=tmp_path, PYTHON=python, DATASETS_ROOT="/sets"
+    )
+    _, fill, _, test = done.stdout.splitlines()
+    assert " --model.init_args.dataset_cfgs.fill_memory.root /sets/coco/train2017 " in fill
+    assert test.endswith("test.json_file /sets/coco/annotations/instances_val2017.json")
