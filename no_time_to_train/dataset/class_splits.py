@@ -1,0 +1,110 @@
+"""Which classes of a data set are wanted: a named list, names given one by one, or the COCO 80.
+
+The lists are text files beside this module, one class name per line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from no_time_to_train.dataset.annotations import Category, CocoAnnotations
+from no_time_to_train.errors import InputError
+
+FOLDER = Path(__file__).with_suffix("")
+ALIASES = {"coco": "default_classes"}
+NAMES_SHOWN = 5
+
+
+def split_names() -> list[str]:
+    """The class lists there are."""
+    return sorted([*ALIASES, *(file.stem for file in FOLDER.glob("*.txt"))])
+
+
+def class_names(split: str) -> list[str]:
+    """The class names of a list, in its own order.
+
+    Raises:
+        InputError: There is no list of that name.
+    """
+    if split not in split_names():
+        raise InputError(
+            f"there is no class split {split!r}{_meant(split, split_names())}; "
+            f"there are {', '.join(split_names())}"
+        )
+    file = FOLDER / f"{ALIASES.get(split, split)}.txt"
+    return file.read_text(encoding="utf-8").splitlines()
+
+
+def wanted_categories(
+    annotations: CocoAnnotations, class_split: str | None, cat_names: Sequence[str] | None
+) -> list[Category]:
+    """The categories to work with, sorted by id: the position is the class index.
+
+    Args:
+        annotations: Whose categories to choose from.
+        class_split: A named list of classes.
+        cat_names: Class names; they win over `class_split`. With neither, the 80 COCO classes.
+
+    Raises:
+        InputError: A name is unknown to the json, ambiguous there, or given twice.
+    """
+    if cat_names is not None:
+        names, source = list(cat_names), "cat_names"
+    else:
+        names = class_names(class_split or "default_classes")
+        source = f"class_split {class_split}" if class_split else "the 80 COCO classes"
+    _refuse_repeats(names, source)
+    found = categories_named(annotations, names)
+    missing = missing_names(found, names)
+    if missing or not names:
+        raise InputError(_why_missing(annotations, source, missing))
+    return found
+
+
+def categories_named(annotations: CocoAnnotations, names: Iterable[str]) -> list[Category]:
+    """The categories of the json that carry one of these names, sorted by id.
+
+    Raises:
+        InputError: Two categories of the json share one of these names.
+    """
+    wanted = set(names)
+    found = sorted(
+        (category for category in annotations.categories if category.name in wanted),
+        key=lambda category: category.id,
+    )
+    _refuse_repeats([category.name for category in found], f"{annotations.path}: categories")
+    return found
+
+
+def missing_names(found: Iterable[Category], names: Iterable[str]) -> list[str]:
+    """The names, in their order, that no category carries."""
+    present = {category.name for category in found}
+    return [name for name in names if name not in present]
+
+
+def _refuse_repeats(names: list[str], source: str) -> None:
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise InputError(f"{source}: {repeated!r} stands there twice; each class needs one name")
+
+
+def _why_missing(annotations: CocoAnnotations, source: str, missing: list[str]) -> str:
+    if not missing:
+        return f"{source} is empty; name the classes to look for"
+    known = [category.name for category in annotations.categories]
+    shown = [f"{name!r}{_meant(name, known)}" for name in missing[:NAMES_SHOWN]]
+    if len(missing) > NAMES_SHOWN:
+        shown.append(f"and {len(missing) - NAMES_SHOWN} more")
+    return (
+        f"{annotations.path} has no category {', '.join(shown)}, asked for by {source}; "
+        "set cat_names or class_split to classes of that json"
+    )
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """A suggestion in brackets, or nothing."""
+    lowered = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1)
+    return f" (did you mean {lowered[close[0]]!r}?)" if close else ""

@@ -1,0 +1,188 @@
+"""Draw the references of a few-shot experiment from a training set.
+
+    python no_time_to_train/dataset/few_shot_sampling.py --n-shot 30 --seed 33 \
+        --dataset few_shot_classes --out-path few_shot_30shot_seed33.pkl
+
+The same seed draws the same references as in the published experiments, pick for pick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+from collections.abc import Container, Iterable, Mapping, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+
+from no_time_to_train.dataset.annotations import (
+    Annotation,
+    Category,
+    CocoAnnotations,
+    Id,
+    ImageInfo,
+)
+from no_time_to_train.dataset.class_splits import (
+    categories_named,
+    class_names,
+    missing_names,
+    split_names,
+)
+from no_time_to_train.dataset.data_root import training_json
+from no_time_to_train.dataset.reference_set import ReferencePick, write_reference_set
+from no_time_to_train.dataset.script_entry import positive_int, run_script
+from no_time_to_train.errors import InputError
+
+MIN_SIDE = 32
+"""Smallest box side of a reference in pixels."""
+MIN_BORDER = 10
+"""Smallest distance of its box from the image border in pixels."""
+
+logger = logging.getLogger(__name__)
+
+
+def sample_references(
+    annotations: CocoAnnotations,
+    categories: Iterable[Category],
+    n_shot: int,
+    seed: int,
+    allow_repeats: bool = False,
+) -> dict[int, list[ReferencePick]]:
+    """Draw `n_shot` references per class, each from an image of its own.
+
+    Args:
+        annotations: What to draw from.
+        categories: The wanted classes.
+        n_shot: References per class.
+        seed: Of the random order.
+        allow_repeats: Start over where a class has too few (as for LVIS) instead of giving up.
+
+    Returns:
+        Category id -> references, classes in the order in which the file first mentions them.
+
+    Raises:
+        InputError: A class has too few valid references.
+    """
+    names = {category.id: category.name for category in categories}
+    generator = random.Random(seed)
+    references = {}
+    for category_id, candidates in _by_category(annotations, names).items():
+        generator.shuffle(candidates)
+        picks = _valid_picks(candidates, annotations.images)[:n_shot]
+        if allow_repeats:
+            picks = _repeated(picks or _any_picks(names[category_id], candidates), n_shot)
+        references[category_id] = [ReferencePick(pick.image_id, [pick.id]) for pick in picks]
+    counts = {name: len(references.get(category_id, [])) for category_id, name in names.items()}
+    too_few = [f"{name} ({count})" for name, count in counts.items() if count < n_shot]
+    if too_few:
+        raise InputError(
+            f"{annotations.path}: too few valid references for {n_shot} shots of "
+            f"{', '.join(too_few)}; ask for fewer shots"
+        )
+    return references
+
+
+def _by_category(
+    annotations: CocoAnnotations, wanted: Container[int]
+) -> dict[int, list[Annotation]]:
+    """The instances of the wanted classes, without those that Pascal VOC does not count."""
+    grouped: dict[int, list[Annotation]] = {}
+    for annotation in annotations.annotations:
+        if annotation.category_id in wanted and not annotation.isimpossible:
+            grouped.setdefault(annotation.category_id, []).append(annotation)
+    return grouped
+
+
+def _valid_picks(
+    candidates: Iterable[Annotation], images: Mapping[Id, ImageInfo]
+) -> list[Annotation]:
+    return _one_per_image(pick for pick in candidates if _is_valid(pick, images[pick.image_id]))
+
+
+def _any_picks(name: str, candidates: Iterable[Annotation]) -> list[Annotation]:
+    logger.warning("%s has no valid reference; taking crowds, small or cut-off ones", name)
+    return _one_per_image(candidates)
+
+
+def _one_per_image(candidates: Iterable[Annotation]) -> list[Annotation]:
+    first: dict[Id, Annotation] = {}
+    for pick in candidates:
+        first.setdefault(pick.image_id, pick)
+    return list(first.values())
+
+
+def _repeated(picks: list[Annotation], count: int) -> list[Annotation]:
+    return list(islice(cycle(picks), count))
+
+
+def _is_valid(annotation: Annotation, image: ImageInfo) -> bool:
+    """Whether the instance is a single one, large enough and clear of the image border."""
+    if image.height is None or image.width is None:
+        raise InputError(f"image {image.id!r} has no height and width in the json; add them")
+    x, y, w, h = annotation.bbox
+    clear = min(x, y, image.width - (x + w), image.height - (y + h)) >= MIN_BORDER
+    return not annotation.iscrowd and min(w, h) >= MIN_SIDE and clear
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line; see --help."""
+    options = _parser().parse_args(arguments)
+    if options.plot and options.img_dir is None:
+        raise InputError("--plot needs the folder of the images: add --img-dir FOLDER")
+    names = class_names(options.dataset)
+    annotations = CocoAnnotations.read(options.json_file or training_json(options.dataset))
+    categories = categories_named(annotations, names)
+    _report_missing(annotations, missing_names(categories, names), bool(categories))
+    repeats = options.dataset.startswith("lvis")
+    references = sample_references(annotations, categories, options.n_shot, options.seed, repeats)
+    if options.plot:
+        _plot(annotations, references, options)
+    write_reference_set(options.out_path, references)
+    logger.info(
+        "%s: %d references for each of %d classes, drawn from %s with seed %d",
+        options.out_path,
+        options.n_shot,
+        len(references),
+        annotations.path,
+        options.seed,
+    )
+
+
+def _plot(
+    annotations: CocoAnnotations,
+    references: Mapping[int, Sequence[ReferencePick]],
+    options: argparse.Namespace,
+) -> None:
+    # OpenCV and PIL are loaded for pictures alone.
+    from no_time_to_train.dataset.reference_pictures import write_reference_pictures
+
+    folder = options.out_path.with_name(f"{options.out_path.stem}_pictures")
+    pictures = write_reference_pictures(annotations, references, options.img_dir, folder)
+    logger.info("%s: %d pictures", folder, len(pictures))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add = parser.add_argument
+    add("--n-shot", type=positive_int, required=True, help="references per class")
+    add("--out-path", type=Path, required=True, help="reference set (pickle) to write")
+    add("--seed", type=int, required=True, help="of the random order")
+    add("--dataset", required=True, help="class split: " + ", ".join(split_names()))
+    add("--json-file", type=Path, help="annotations to draw from, where not the data set's own")
+    add("--plot", action="store_true", help="also draw the references, into <OUT_PATH>_pictures/")
+    add("--img-dir", type=Path, help="folder of the images, for --plot")
+    return parser
+
+
+def _report_missing(annotations: CocoAnnotations, missing: list[str], any_found: bool) -> None:
+    if not any_found:
+        raise InputError(
+            f"{annotations.path} has none of the wanted classes ({', '.join(missing[:5])}, ...); "
+            "choose another --dataset or --json-file"
+        )
+    if missing:
+        logger.warning("%s has no category %s", annotations.path, ", ".join(missing))
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,71 @@
+"""The images to segment."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from PIL import Image
+from torch.utils.data import Dataset
+
+from no_time_to_train.config import TestDataConfig
+from no_time_to_train.dataset.annotations import CocoAnnotations
+from no_time_to_train.dataset.class_splits import wanted_categories
+from no_time_to_train.dataset.images import (
+    existing_paths,
+    read_image,
+    to_tensor,
+    with_measured_size,
+)
+from no_time_to_train.errors import InputError
+from no_time_to_train.structures import Target
+
+SETTINGS = "dataset_cfgs.test"
+
+
+class TargetDataset(Dataset[Target]):
+    """All images of a json, in its order, resized to SAM 2's square input.
+
+    Args:
+        config: Files, classes and input size.
+
+    Raises:
+        InputError: A file is missing or damaged, there is no image, or a wanted class is unknown.
+    """
+
+    def __init__(self, config: TestDataConfig) -> None:
+        self._config = config
+        self.categories = wanted_categories(self.annotations, config.class_split, config.cat_names)
+        self.class_names = [category.name for category in self.categories]
+        self._images = list(self.annotations.images.values())
+        if not self._images:
+            raise InputError(f'{config.json_file}: "images" is empty; list the images to segment')
+        self._paths = existing_paths(config.root, f"{SETTINGS}.root", self._images)
+
+    @cached_property
+    def annotations(self) -> CocoAnnotations:
+        """Ground truth and images, as in the json."""
+        return CocoAnnotations.read(self._config.json_file)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker process reads images only; whoever else unpickles this reads the json again.
+        return {key: value for key, value in vars(self).items() if key != "annotations"}
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Target:
+        """Read and resize one image.
+
+        Raises:
+            InputError: The image is damaged, or its size contradicts the json.
+        """
+        picture = read_image(self._paths[index])
+        image = with_measured_size(self._images[index], picture)
+        side = self._config.image_size
+        return Target(
+            image=to_tensor(picture.resize((side, side), Image.Resampling.BICUBIC)),
+            original_size=(picture.height, picture.width),
+            image_id=image.id,
+            index=index,
+        )
