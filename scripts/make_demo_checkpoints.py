@@ -48,13 +48,17 @@ def save(content: dict[str, Any], path: Path) -> None:
     print(f"wrote {path}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "checkpoints" / "demo")
-    folder = parser.parse_args().folder
+def write_checkpoints(folder: Path) -> None:
+    """Write sam2_hiera_demo.pt and dinov2_demo.pth into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     save({"model": made_up_state(build_sam2("sam2_hiera_demo"))}, folder / "sam2_hiera_demo.pt")
     save(made_up_state(build_dinov2("dinov2_demo")), folder / "dinov2_demo.pth")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "checkpoints" / "demo")
+    write_checkpoints(parser.parse_args().folder)
 
 
 if __name__ == "__main__":

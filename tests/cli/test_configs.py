@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from no_time_to_train.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -59,6 +63,7 @@ PUBLISHED_VALUES = {  # the same in all of them
     "dataset_cfgs.test.with_query_points": False,
     "data_load_cfgs.workers": 4,
 }
+MAIN = ROOT / "configs" / "coco_fewshot_10shot_Sam2L.yaml"
 OVERLAYS = [path for path in CONFIGS if path.stem not in PUBLISHED]
 
 
@@ -73,8 +78,24 @@ def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def parse(*paths: Path) -> dict[str, Any]:
+    """What the command line makes of these configs, as leaves."""
+    configs = [argument for path in paths for argument in ("--config", str(path))]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as stop:
+        main(["test", *configs, "--print_config"])
+    assert stop.value.code in (None, 0)
+    return leaves(yaml.safe_load(printed.getvalue()))
+
+
 def read_leaves(stem: str) -> dict[str, Any]:
     return leaves(yaml.safe_load((ROOT / "configs" / f"{stem}.yaml").read_text()))
+
+
+@pytest.fixture(scope="module")
+def main_config() -> dict[str, Any]:
+    """The leaves of a published config alone."""
+    return parse(MAIN)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -122,3 +143,29 @@ def test_published_config__logs_and_reports_as_published(stem: str) -> None:
 @pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.stem)
 def test_overlay__is_a_few_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 25
+
+
+@pytest.mark.parametrize("stem", PUBLISHED)
+def test_published_config__is_accepted_as_it_stands(stem: str) -> None:
+    parsed = parse(ROOT / "configs" / f"{stem}.yaml")
+    given = read_leaves(stem)
+    lists = {"trainer.callbacks", "trainer.logger"}  # printed with all their defaults
+    assert {name: parsed[name] for name in given.keys() - lists} == {
+        name: value for name, value in given.items() if name not in lists
+    }
+
+
+@pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.stem)
+def test_overlay__changes_its_own_leaves_and_no_other(
+    path: Path, main_config: dict[str, Any]
+) -> None:
+    assert parse(MAIN, path) == main_config | read_leaves(path.stem)
+
+
+def test_overlays__several_add_up(main_config: dict[str, Any]) -> None:
+    stems = ["sam2_hiera_t", "dinov2_s_reg4", "cpu", "pictures"]
+    expected = dict(main_config)
+    for stem in stems:
+        expected |= read_leaves(stem)
+    paths = [ROOT / "configs" / f"{stem}.yaml" for stem in stems]
+    assert parse(MAIN, *paths) == expected
