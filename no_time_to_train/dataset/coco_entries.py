@@ -6,7 +6,6 @@ second half of a sentence: the caller knows the file and the entry.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from reprlib import repr as brief
 from typing import Any
@@ -15,6 +14,9 @@ from no_time_to_train.errors import InputError
 
 Id = int | str
 Box = tuple[float, float, float, float]
+
+LARGEST = 1e300
+"""Beyond it sums of numbers are not finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def _flag(entry: dict[str, Any], key: str) -> int:
 
 
 def _finite(value: Any) -> bool:
-    return type(value) is int or (type(value) is float and math.isfinite(value))
+    return type(value) in (int, float) and -LARGEST < value < LARGEST
 
 
 def _bbox(box: Any) -> Box:
@@ -136,8 +138,10 @@ def _bbox(box: Any) -> Box:
 
 
 def _area(area: Any) -> float | None:
-    if area is None or _finite(area):
-        return area
+    if area is None:
+        return None
+    if _finite(area):
+        return float(area)
     raise InputError(f'"area" must be a number of square pixels or left out, got {brief(area)}')
 
 

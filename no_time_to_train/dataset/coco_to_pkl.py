@@ -62,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_reference_set(options.out_path, references)
     counts = sorted({len(picks) for picks in references.values()})
     per_class = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-    logger.info("%s: %d classes, %s references each", options.out_path, len(references), per_class)
+    logger.info(
+        "%s: %d classes with %s references each", options.out_path, len(references), per_class
+    )
 
 
 if __name__ == "__main__":

@@ -139,10 +139,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _plot(annotations, references, options)
     write_reference_set(options.out_path, references)
     logger.info(
-        "%s: %d references for each of %d classes, drawn from %s with seed %d",
+        "%s: %d classes with %d references each, from %s, seed %d",
         options.out_path,
-        options.n_shot,
         len(references),
+        options.n_shot,
         annotations.path,
         options.seed,
     )
@@ -175,13 +175,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _report_missing(annotations: CocoAnnotations, missing: list[str], any_found: bool) -> None:
+    """Classes of the split that the json lacks: a subset is fine, but say so."""
+    if not missing:
+        return
+    shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+    sentence = f"{annotations.path} lacks {len(missing)} classes of the split ({shown})"
     if not any_found:
-        raise InputError(
-            f"{annotations.path} has none of the wanted classes ({', '.join(missing[:5])}, ...); "
-            "choose another --dataset or --json-file"
-        )
-    if missing:
-        logger.warning("%s has no category %s", annotations.path, ", ".join(missing))
+        raise InputError(f"{sentence}, that is all; choose another --dataset or --json-file")
+    logger.warning(sentence)
 
 
 if __name__ == "__main__":

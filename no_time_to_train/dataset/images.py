@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
@@ -21,7 +22,7 @@ MAX_PIXELS = 80_000_000
 """Largest image that is decoded (about 9000 x 9000); beyond it a small file can fill the memory."""
 
 # Formats that are decoded inside PIL; others start programs (EPS) or are no photographs.
-FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -37,7 +38,8 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
             with Image.open(path, formats=FORMATS) as file:
                 if file.width * file.height > max_pixels:
                     raise InputError(_too_large(path, f"{file.width} x {file.height}", max_pixels))
-                return file.convert("RGB")
+                rgb: Image.Image = file.convert("RGB")
+                return rgb
     except InputError:
         raise
     except FileNotFoundError:
@@ -78,7 +80,8 @@ def existing_paths(root: str | Path, setting: str, images: Iterable[ImageInfo]) 
             f"{setting}: there is no folder {root}; set it to the folder of the images"
         )
     paths = [image_path(root, image.file_name) for image in images]
-    missing = [path for path in dict.fromkeys(paths) if not path.is_file()]
+    # Not Path.is_file, which fails on names that are too long.
+    missing = [path for path in dict.fromkeys(paths) if not os.path.isfile(path)]
     if missing:
         raise InputError(
             f"{setting}: {len(missing)} of {len(set(paths))} images are not in {root}, "

@@ -33,6 +33,7 @@ SAFE_OPCODES = frozenset(
     "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE".split()
 )
 MEMO_OPCODES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+DAMAGED = "a damaged pickle, or no reference set at all; make it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def _load(data: bytes) -> Any:
         return _PlainUnpickler(io.BytesIO(data)).load()
     # A damaged pickle raises whatever the step it breaks in happens to raise.
     except Exception:
-        raise InputError("a damaged pickle; make the reference set again") from None
+        raise InputError(DAMAGED) from None
 
 
 def _load_json(data: bytes) -> Any:
@@ -126,11 +127,11 @@ def _check_opcodes(data: bytes) -> None:
                 raise InputError(_why_unsafe(opcode.name, argument))
             # The memo is an array as long as its largest index.
             if opcode.name in MEMO_OPCODES and argument > count:
-                raise InputError("a damaged pickle; make the reference set again")
+                raise InputError(DAMAGED)
     except InputError:
         raise
     except Exception:
-        raise InputError("neither a pickle nor json; expected a reference set") from None
+        raise InputError(DAMAGED) from None
 
 
 def _why_unsafe(opcode: str, argument: Any) -> str:

@@ -76,6 +76,17 @@ class ReferenceDataset(Dataset[Reference]):
         images = [example.image for example in self._examples]
         self._paths = existing_paths(config.root, f"{SETTINGS}.root", images)
 
+    @property
+    def picture_names(self) -> list[str]:
+        """A file name per reference: class index and image id; the slot too where those repeat."""
+        seen: set[str] = set()
+        names = []
+        for example in self._examples:
+            stem = f"{example.class_index}_{example.image.id}".replace("/", "_")
+            names.append(f"{stem}_{example.slot}.png" if stem in seen else f"{stem}.png")
+            seen.add(stem)
+        return names
+
     def __len__(self) -> int:
         return len(self._examples)
 

@@ -48,7 +48,8 @@ def decode(rle: dict[str, Any]) -> npt.NDArray[np.bool_]:
     """Binary mask (H, W) of the compressed run lengths that `encode` returns."""
     from pycocotools import mask as coco_mask
 
-    return coco_mask.decode(rle).astype(bool)
+    mask: npt.NDArray[np.uint8] = coco_mask.decode(rle)
+    return mask.astype(bool)
 
 
 def _checked_polygons(segmentation: Any) -> list[list[float]]:
