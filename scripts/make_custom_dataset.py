@@ -3,8 +3,8 @@
     python scripts/make_custom_dataset.py
 
 Reads coco/annotations/instances_train2017.json in the folder of data sets (./data, or where
-DATASETS_ROOT points) and writes my_custom_dataset/ there. Images come from coco/train2017 where they
-are on disk, else from the COCO server. References have boxes only, as people draw them;
+DATASETS_ROOT points) and writes my_custom_dataset/ there. Images come from coco/train2017 where
+they are on disk, else from the COCO server. References have boxes only, as people draw them;
 sam_bbox_to_segm_batch.py adds masks.
 """
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from no_time_to_train.dataset.annotations import CocoAnnotations, instance_area, run_lengths
 from no_time_to_train.dataset.average_precision import Curves, Groups, Instance, curves
-from no_time_to_train.dataset.coco_entries import Annotation, Id, ImageInfo
+from no_time_to_train.dataset.coco_entries import Annotation, Box, Id, ImageInfo
 from no_time_to_train.dataset.coco_results import CocoRecord
 from no_time_to_train.errors import InputError
-
-logger = logging.getLogger(__name__)
 
 PRINTED_CLASSES = 100
 """Rows of the class table in the text: 1203 classes would bury the summary above them."""
@@ -65,14 +64,15 @@ def evaluate(
 
     Raises:
         InputError: A score is not finite, a result belongs to an image that the data set does not
-            have, or a segmentation of the ground truth is malformed.
+            have or gives another size, or a segmentation of the ground truth is malformed.
     """
     _check(records, annotations)
-    wanted = sorted(category_ids)
+    wanted, wanted_ids = sorted(category_ids), set(category_ids)
     ranks = _image_ranks(annotations)
-    truths = [a for a in annotations.annotations if a.category_id in set(wanted)]
+    truths = [a for a in annotations.annotations if a.category_id in wanted_ids]
     without_mask = sum(truth.segmentation is None for truth in truths)
-    truth_groups = _truth_groups(truths, annotations.images, ranks, with_masks=not without_mask)
+    images = _sized_images(annotations, records)
+    truth_groups = _truth_groups(truths, images, ranks, with_masks=not without_mask)
     found_groups = _detection_groups(records, ranks)
 
     box = curves("bbox", wanted, truth_groups, found_groups)
@@ -88,7 +88,6 @@ def evaluate(
 
 def _check(records: Sequence[CocoRecord], annotations: CocoAnnotations) -> None:
     """Stop at results that COCOeval would turn into a wrong number without a word."""
-    mismatched = set()
     for record in records:
         image = annotations.images.get(record["image_id"])
         if image is None:
@@ -101,22 +100,42 @@ def _check(records: Sequence[CocoRecord], annotations: CocoAnnotations) -> None:
                 f"a result for {image.file_name} has the score {record['score']}; remove it, or "
                 "repeat the test"
             )
-        size = [image.height, image.width]
-        if None not in size and record["segmentation"]["size"] != size:
-            mismatched.add(image.file_name)
-    if mismatched:
-        logger.warning(
-            "%d images, such as %s, are not of the size that %s gives: no mask of theirs can match",
-            len(mismatched),
-            min(mismatched),
-            annotations.path,
-        )
+        stated, size = [image.height, image.width], record["segmentation"]["size"]
+        if None not in stated and stated != size:
+            raise InputError(
+                f"a result for {image.file_name} has a mask of {size} pixels (height, width), "
+                f"where {annotations.path} says {stated}; no mask of another size can match"
+            )
 
 
 def _image_ranks(annotations: CocoAnnotations) -> dict[Id, int]:
     """Whole numbers for image ids of any kind, in the order in which pycocotools walks them."""
     ordered = sorted(annotations.images, key=lambda key: (isinstance(key, str), key))
     return {image_id: rank for rank, image_id in enumerate(ordered)}
+
+
+def _sized_images(
+    annotations: CocoAnnotations, records: Sequence[CocoRecord]
+) -> dict[Id, ImageInfo]:
+    """The images; where the json gives no size, with that of the results.
+
+    An image without either has nothing to match: there a canvas that holds its boxes will do.
+    """
+    measured = {record["image_id"]: record["segmentation"]["size"] for record in records}
+    images = dict(annotations.images)
+    for key, image in annotations.images.items():
+        if image.height is None or image.width is None:
+            boxes = [annotation.bbox for annotation in annotations.of_image(key)]
+            height, width = measured.get(key) or _enclosing_size(boxes)
+            images[key] = replace(image, height=height, width=width)
+    return images
+
+
+def _enclosing_size(boxes: Sequence[Box]) -> tuple[int, int]:
+    """Height and width of a canvas that holds all boxes."""
+    corners = [(math.ceil(y + height), math.ceil(x + width)) for x, y, width, height in boxes]
+    bottom, right = np.max([(0, 0), *corners], axis=0).tolist()
+    return bottom + 1, right + 1
 
 
 def _truth_groups(

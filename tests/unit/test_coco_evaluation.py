@@ -221,11 +221,24 @@ def test_evaluate__refuses_a_result_of_another_data_set(data_set: Folder) -> Non
         evaluate(data_set(), [9], [found([10, 10, 40, 50], image_id=3)])
 
 
-def test_evaluate__warns_where_mask_sizes_differ(data_set: Folder, caplog) -> None:
+def test_evaluate__refuses_a_mask_of_another_size(data_set: Folder) -> None:
     record = found([10, 10, 40, 50])
     record["segmentation"]["size"] = [SIDE, SIDE + 1]
-    evaluate(data_set(), [9], [record])
-    assert "1 images, such as 1.jpg, are not of the size" in caplog.text
+    with pytest.raises(InputError, match=r"1\.jpg has a mask of \[120, 121\] pixels"):
+        evaluate(data_set(), [9], [record])
+
+
+def test_evaluate__images_whose_size_the_json_does_not_give(tmp_path: Path) -> None:
+    box = [10, 10, 40, 50]
+    document = {
+        "images": [{"id": key, "file_name": f"{key}.jpg"} for key in (1, 2, 3)],
+        "categories": [{"id": 9, "name": "boat"}],
+        "annotations": [truth(box, key, id=key) for key in (1, 2)],
+    }
+    (tmp_path / "truth.json").write_text(json.dumps(document))
+    annotations = CocoAnnotations.read(tmp_path / "truth.json")
+    evaluation = evaluate(annotations, [9], [found(box)])  # of image 2 and 3 nothing is known
+    assert evaluation.mask["AP"] == pytest.approx(51 / 101)
 
 
 def random_case(seed: int) -> tuple[list[dict], list[dict]]:
