@@ -1,0 +1,113 @@
+"""Pictures of results: every image of a data set, ground truth left, predictions right."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from no_time_to_train.dataset.annotations import CocoAnnotations, image_path, rasterise
+from no_time_to_train.dataset.coco_entries import Annotation, Category, Id, ImageInfo
+from no_time_to_train.dataset.coco_results import CocoRecord
+from no_time_to_train.dataset.images import existing_paths, read_image, with_measured_size
+from no_time_to_train.dataset.segmentation import decode
+from no_time_to_train.visualization.predictions import (
+    Instance,
+    compare,
+    draw_instances,
+    save_picture,
+)
+
+ClassIndex = Mapping[int, int]  # class index by category id
+
+
+def write_prediction_pictures(
+    annotations: CocoAnnotations,
+    categories: Sequence[Category],
+    records: Sequence[CocoRecord],
+    images_root: str | Path,
+    out_dir: str | Path,
+    threshold: float,
+) -> list[Path]:
+    """Write one picture per image of the data set.
+
+    Args:
+        annotations: The data set.
+        categories: The wanted classes, by class index.
+        records: Results, the best of each image first.
+        images_root: Folder that `file_name` starts from.
+        out_dir: Where the pictures go, each below it at its image's `file_name`.
+        threshold: Results with a higher score are drawn.
+
+    Returns:
+        The pictures, in the order of the data set.
+
+    Raises:
+        InputError: An image is missing, damaged, or of another size than the json says, or a name
+            leaves its folder.
+    """
+    images = list(annotations.images.values())
+    sources = existing_paths(images_root, "model_cfg.test.imgs_path", images)
+    targets = [picture_path(out_dir, image.file_name) for image in images]
+    names = [category.name for category in categories]
+    class_index = {category.id: index for index, category in enumerate(categories)}
+    drawn: defaultdict[Id, list[CocoRecord]] = defaultdict(list)
+    for record in records:
+        if record["score"] > threshold:
+            drawn[record["image_id"]].append(record)
+
+    for image, source, target in zip(images, sources, targets, strict=True):
+        picture = read_image(source)
+        sized = with_measured_size(image, picture)
+        truths = list(_truths(annotations.of_image(image.id), sized, class_index))
+        found = list(_predictions(drawn[image.id], class_index))
+        sides = [draw_instances(np.array(picture), side, names) for side in (truths, found)]
+        save_picture(target, compare(*sides))
+    return targets
+
+
+def picture_path(folder: str | Path, file_name: str) -> Path:
+    """Where the picture of an image goes; `.png` is added to names that no image format has.
+
+    Raises:
+        InputError: The name leaves the folder.
+    """
+    path = image_path(folder, file_name)
+    image_format = Image.registered_extensions().get(path.suffix.lower())
+    return path if image_format in Image.SAVE else path.with_name(f"{path.name}.png")
+
+
+def _truths(
+    annotations: Sequence[Annotation], image: ImageInfo, class_index: ClassIndex
+) -> Iterator[Instance]:
+    """The annotations of wanted classes; those that are only boxes get an empty mask."""
+    for annotation in annotations:
+        if annotation.category_id in class_index:
+            x, y, width, height = annotation.bbox
+            yield Instance(
+                mask=_mask(annotation, image),
+                box=(x, y, x + width - 1, y + height - 1),
+                label=class_index[annotation.category_id],
+            )
+
+
+def _mask(annotation: Annotation, image: ImageInfo) -> npt.NDArray[np.bool_]:
+    if annotation.segmentation is None:
+        return np.zeros((image.height or 0, image.width or 0), dtype=bool)
+    return rasterise(annotation, image)
+
+
+def _predictions(records: Sequence[CocoRecord], class_index: ClassIndex) -> Iterator[Instance]:
+    for record in records:
+        # Unlike an annotation's, a result's width is the last column minus the first.
+        x, y, width, height = record["bbox"]
+        yield Instance(
+            mask=decode({**record["segmentation"]}),
+            box=(x, y, x + width, y + height),
+            label=class_index[record["category_id"]],
+            score=record["score"],
+        )
