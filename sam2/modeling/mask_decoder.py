@@ -1,0 +1,142 @@
+"""The mask decoder: from an encoded image and prompts to masks with a predicted IoU each.
+
+It scores before it draws: the IoU head reads tokens alone, so who wants one mask of four, or none,
+pays for no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sam2.modeling.mlp import MLP
+from sam2.modeling.transformer import SharedImage, TwoWayTransformer
+from sam2.modeling.upscaling import Canvas, Upscaling
+
+NUM_MASKS = 4
+"""One mask for prompts that leave no doubt, three for a whole, its part and its subpart."""
+
+DRAWN_AT_ONCE = {"cpu": 2**21}
+DRAWN_AT_ONCE_ELSEWHERE = 2**27
+"""Elements of upscaled features made at once: what a cache holds, and what keeps a GPU busy.
+
+At image size 1024 they are those of 1 prompt, and of 64. Larger blocks of CPU memory go back to the
+system after each use and are fetched again page by page, which costs more than the arithmetic.
+"""
+
+
+@dataclass(frozen=True)
+class DecoderImage:
+    """One image as the decoder wants it, the same for all prompts."""
+
+    shared: SharedImage
+    canvas: Canvas
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Scored masks that are not drawn yet."""
+
+    image: Tensor
+    """Image tokens, each prompt's own, (B, P, C)."""
+    brushes: Tensor
+    """What each mask multiplies the upscaled image with, (B, 4, C/8)."""
+    ious: Tensor
+    """Predicted IoU of each mask, (B, 4)."""
+
+
+class MaskDecoder(nn.Module):
+    """Two-way transformer, IoU head, hypernetworks and upscaling.
+
+    Args:
+        channels: Width of tokens.
+        heads: Heads of every attention.
+        mlp_dim: Hidden width of the transformer's MLPs.
+        depth: Layers of the transformer.
+    """
+
+    def __init__(self, channels: int, heads: int, mlp_dim: int, depth: int) -> None:
+        super().__init__()
+        self.transformer = TwoWayTransformer(depth, channels, heads, mlp_dim)
+        self.iou_token = nn.Embedding(1, channels)
+        self.mask_tokens = nn.Embedding(NUM_MASKS, channels)
+        self.obj_score_token = nn.Embedding(1, channels)
+        self.output_upscaling = Upscaling(channels)
+        self.conv_s0 = nn.Conv2d(channels, channels // 8, kernel_size=1)
+        self.conv_s1 = nn.Conv2d(channels, channels // 4, kernel_size=1)
+        self.output_hypernetworks_mlps = nn.ModuleList(
+            MLP((channels, channels, channels, channels // 8), F.relu) for _ in range(NUM_MASKS)
+        )
+        self.iou_prediction_head = MLP((channels, channels, channels, NUM_MASKS), F.relu)
+
+    def prepare(
+        self, embedding: Tensor, positions: Tensor, high_res_0: Tensor, high_res_1: Tensor
+    ) -> DecoderImage:
+        """Do once per image what does not depend on a prompt.
+
+        Args:
+            embedding: Image embedding plus the embedding of the mask prompt, (C, h, w).
+            positions: Position encoding of its cells, (P, C).
+            high_res_0: Stride 4, (C/8, 4h, 4w).
+            high_res_1: Stride 8, (C/4, 2h, 2w).
+
+        Returns:
+            What `sketch` and `draw` want to know of the image.
+        """
+        tokens = embedding.flatten(1).T.contiguous()  # (P, C)
+        return DecoderImage(
+            shared=self.transformer.share(tokens, positions),
+            canvas=self.output_upscaling.lay_out(high_res_0, high_res_1),
+        )
+
+    def sketch(self, image: DecoderImage, prompts: Tensor) -> Sketch:
+        """Decode prompts up to the scores of their masks.
+
+        Args:
+            image: From `prepare`.
+            prompts: Tokens of the prompts, (B, T, C).
+
+        Returns:
+            Four scored masks per prompt, ready to draw.
+        """
+        own = torch.cat(
+            [self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight]
+        )
+        tokens = torch.cat([own.expand(len(prompts), -1, -1), prompts], dim=1)  # (B, 6 + T, C)
+        tokens, image_tokens = self.transformer(tokens, image.shared)
+        iou_token, mask_tokens = tokens[:, 1], tokens[:, 2 : 2 + NUM_MASKS]
+        brushes = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
+        return Sketch(
+            image=image_tokens,
+            brushes=torch.stack(brushes, dim=1),
+            ious=self.iou_prediction_head(iou_token).sigmoid(),
+        )
+
+    def draw(self, image: DecoderImage, sketch: Sketch, prompts: Tensor, masks: Tensor) -> Tensor:
+        """Draw some masks of a sketch, a few prompts at a time.
+
+        Args:
+            image: From `prepare`.
+            sketch: From `sketch`.
+            prompts: Index of each prompt to draw, (M,).
+            masks: Which of its four masks to draw, (M, Q).
+
+        Returns:
+            Mask logits, (M, Q, 4h, 4w).
+        """
+        brushes = sketch.brushes[prompts[:, None], masks]  # (M, Q, C/8)
+        at_once = self._prompts_at_once(sketch.image)
+        drawn = [
+            self.output_upscaling(sketch.image[some], brush, image.canvas)
+            for some, brush in zip(prompts.split(at_once), brushes.split(at_once), strict=True)
+        ]
+        return torch.cat(drawn)
+
+    @staticmethod
+    def _prompts_at_once(image: Tensor) -> int:
+        positions, channels = image.shape[1:]
+        upscaled = 16 * positions * channels // 8
+        return max(1, DRAWN_AT_ONCE.get(image.device.type, DRAWN_AT_ONCE_ELSEWHERE) // upscaled)

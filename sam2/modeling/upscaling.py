@@ -1,0 +1,111 @@
+"""From image tokens to mask pixels: two transposed convolutions, written as matrix products.
+
+With kernel 2 and stride 2, a transposed convolution maps every position to four subpixels of its
+own: one matrix product with four times the columns, then a shuffle of pixels, which can wait until
+only the mask is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """High-resolution features plus biases, in the order of the products; all masks share it."""
+
+    height: int
+    width: int
+    stride_8: Tensor  # (P, 4 * C/4), last dimension (dy, dx, channel)
+    stride_4: Tensor  # (4 P, 4 * C/8), the same one level finer
+
+
+def subpixel_matrix(convolution: nn.ConvTranspose2d) -> Tensor:
+    """A transposed convolution's weight as (C_in, 4 * C_out), columns by (dy, dx, channel)."""
+    return convolution.weight.permute(0, 2, 3, 1).flatten(1)
+
+
+class Upscaling(nn.ModuleList):
+    """Four-fold upscaling with features of the image encoder added at both levels.
+
+    Args:
+        channels: Width C of an image token; C/4 after the first convolution, C/8 after the second.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            [
+                nn.ConvTranspose2d(channels, channels // 4, kernel_size=2, stride=2),
+                nn.LayerNorm(channels // 4, eps=1e-6),
+                nn.GELU(),
+                nn.ConvTranspose2d(channels // 4, channels // 8, kernel_size=2, stride=2),
+            ]
+        )
+
+    def lay_out(self, high_res_0: Tensor, high_res_1: Tensor) -> Canvas:
+        """Bring the high-resolution features into the order of the products, once per image.
+
+        Args:
+            high_res_0: Stride 4, (C/8, 4h, 4w).
+            high_res_1: Stride 8, (C/4, 2h, 2w).
+
+        Returns:
+            The canvas that all masks of the image are drawn on.
+        """
+        first, _, _, second = self._layers
+        height, width = high_res_1.shape[1] // 2, high_res_1.shape[2] // 2
+        stride_8 = high_res_1.unflatten(2, (width, 2)).unflatten(1, (height, 2))
+        stride_8 = stride_8.permute(1, 3, 2, 4, 0) + first.bias  # (h, w, dy, dx, C/4)
+        stride_4 = high_res_0.unflatten(2, (width, 2, 2)).unflatten(1, (height, 2, 2))
+        # (C/8, h, dy, dy', w, dx, dx') to (h, w, dy, dx, dy', dx', C/8)
+        stride_4 = stride_4.permute(1, 4, 2, 5, 3, 6, 0) + second.bias
+        return Canvas(
+            height=height,
+            width=width,
+            stride_8=stride_8.reshape(height * width, -1),
+            stride_4=stride_4.reshape(4 * height * width, -1),
+        )
+
+    def forward(self, image: Tensor, brushes: Tensor, canvas: Canvas) -> Tensor:
+        """Draw masks.
+
+        Args:
+            image: Image tokens after the transformer, (B, P, C).
+            brushes: What the upscaled features are multiplied with, one row per mask, (B, M, C/8).
+            canvas: From `lay_out`.
+
+        Returns:
+            Mask logits, (B, M, 4h, 4w).
+        """
+        first, norm, gelu, second = self._layers
+        x = _upscale(image, first, canvas.stride_8)  # (B, P, 4 * C/4)
+        x = gelu(norm(x.unflatten(-1, (4, -1)))).flatten(1, 2)  # (B, 4 P, C/4)
+        x = gelu(_upscale(x, second, canvas.stride_4))  # (B, 4 P, 4 * C/8)
+        x = x.unflatten(-1, (4, -1)).flatten(1, 2)  # (B, 16 P, C/8)
+        masks = torch.bmm(brushes, x.transpose(1, 2))  # (B, M, 16 P)
+        return _shuffle(masks, canvas.height, canvas.width)
+
+    @property
+    def _layers(self) -> tuple[nn.ConvTranspose2d, nn.LayerNorm, nn.GELU, nn.ConvTranspose2d]:
+        return cast(
+            "tuple[nn.ConvTranspose2d, nn.LayerNorm, nn.GELU, nn.ConvTranspose2d]", tuple(self)
+        )
+
+
+def _upscale(x: Tensor, convolution: nn.ConvTranspose2d, skip: Tensor) -> Tensor:
+    """Transposed convolution of (B, P, C_in), pixels unshuffled, plus a skip (P, 4 * C_out)."""
+    batch = len(x)
+    matrix = subpixel_matrix(convolution).expand(batch, -1, -1)
+    return torch.baddbmm(skip.expand(batch, -1, -1), x, matrix)
+
+
+def _shuffle(masks: Tensor, height: int, width: int) -> Tensor:
+    """Bring masks (B, M, 16 P), in the order of the products, into rows and columns."""
+    subpixels = masks.unflatten(-1, (height, width, 2, 2, 2, 2))
+    # (B, M, h, w, dy, dx, dy', dx') to rows (h, dy, dy') and columns (w, dx, dx')
+    ordered = subpixels.permute(0, 1, 2, 4, 6, 3, 5, 7)
+    return ordered.reshape(*masks.shape[:2], 4 * height, 4 * width)
