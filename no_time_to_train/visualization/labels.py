@@ -1,0 +1,172 @@
+"""Text on filled chips, inside the image and out of each other's way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from no_time_to_train.visualization.palette import Colour, text_colour
+
+LARGEST_SHARE = 0.15
+"""Of the image, that labels may cover; beyond it their font shrinks."""
+SMALLEST_FONT = 8
+"""In pixels; below it nobody can read."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """What to write beside a box."""
+
+    name: str
+    """Shortened where the image is too narrow for it."""
+    suffix: str
+    """Follows the name, never shortened."""
+    box: tuple[float, float, float, float]
+    """(x1, y1, x2, y2) in pixels: what the label belongs to."""
+    colour: Colour
+    """Of the chip, RGB."""
+
+
+class Chip(NamedTuple):
+    """A rectangle in pixels: left and top inclusive, right and bottom exclusive."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def overlap(self, other: Chip) -> int:
+        """Count the pixels shared with another chip."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(width, 0) * max(height, 0)
+
+
+def draw_labels(
+    picture: NDArray[np.uint8], labels: Sequence[Label], font_size: int
+) -> NDArray[np.uint8]:
+    """Write labels, the first ones with the best places and on top of the others.
+
+    Args:
+        picture: RGB, (H, W, 3).
+        labels: The most important one first.
+        font_size: In pixels.
+
+    Returns:
+        A copy of the picture with the labels.
+    """
+    labels = [replace(label, name=_drawable(label.name)) for label in labels]
+    image = Image.fromarray(picture)
+    canvas = ImageDraw.Draw(image)
+    font = _font(_uncrowded(font_size, labels, image.size))
+    texts = [_fitting_text(label, font, image.width) for label in labels]
+    chips = place_chips([_chip_size(text, font) for text in texts], labels, image.size)
+    for label, text, chip in reversed(list(zip(labels, texts, chips, strict=True))):
+        canvas.rectangle((chip.left, chip.top, chip.right - 1, chip.bottom - 1), label.colour)
+        origin = (chip.left + _padding(font), chip.top + _padding(font) // 2)
+        canvas.text(origin, text, fill=text_colour(label.colour), font=font)
+    return np.array(image)
+
+
+def place_chips(
+    sizes: Sequence[tuple[int, int]], labels: Sequence[Label], image_size: tuple[int, int]
+) -> list[Chip]:
+    """Find a place in the image for each chip, at a corner of its box.
+
+    Args:
+        sizes: (width, height) per chip, in pixels.
+        labels: The label of each chip.
+        image_size: (width, height) in pixels.
+
+    Returns:
+        Chips in the order of the labels: each takes the first place that is free, or else the one
+        that covers least of the chips before it.
+    """
+    placed: list[Chip] = []
+    for size, label in zip(sizes, labels, strict=True):
+        places = [_inside(place, size, image_size) for place in _places(label.box, size)]
+        placed.append(min(places, key=lambda chip: sum(map(chip.overlap, placed))))
+    return placed
+
+
+def _uncrowded(font_size: int, labels: Sequence[Label], image_size: tuple[int, int]) -> int:
+    """A font size with which the labels cover no more than their share of the image."""
+    room = LARGEST_SHARE * image_size[0] * image_size[1]
+    sizes = [_chip_size(label.name + label.suffix, _font(font_size)) for label in labels]
+    covered = sum(min(width, image_size[0]) * height for width, height in sizes)
+    if covered <= room:
+        return font_size
+    return max(int(font_size * (room / covered) ** 0.5), min(SMALLEST_FONT, font_size))
+
+
+def _places(
+    box: tuple[float, float, float, float], size: tuple[int, int]
+) -> list[tuple[float, float]]:
+    """Left top corners around a box, the most natural one first."""
+    x1, y1, x2, y2 = box
+    width, height = size
+    middle = (y1 + y2 - height) / 2
+    return [
+        (x1, y1 - height),
+        (x2 + 1 - width, y1 - height),
+        (x1, y2 + 1),
+        (x2 + 1 - width, y2 + 1),
+        (x1, y1),
+        (x2 + 1 - width, y1),
+        (x1, y2 + 1 - height),
+        (x2 + 1 - width, y2 + 1 - height),
+        (x2 + 1, middle),
+        (x1 - width, middle),
+        ((x1 + x2 - width) / 2, middle),
+    ]
+
+
+def _inside(
+    corner: tuple[float, float], size: tuple[int, int], image_size: tuple[int, int]
+) -> Chip:
+    """The chip at a corner, moved into the image."""
+    left, top = (
+        round(min(max(at, 0), max(room - side, 0)))
+        for at, side, room in zip(corner, size, image_size, strict=True)
+    )
+    return Chip(left, top, min(left + size[0], image_size[0]), min(top + size[1], image_size[1]))
+
+
+def _drawable(name: str) -> str:
+    """The name on one line, without lone surrogates, which json may hold and no font can draw."""
+    return " ".join(name.split()).encode("utf-8", "replace").decode("utf-8")
+
+
+def _fitting_text(label: Label, font: ImageFont.FreeTypeFont, room: int) -> str:
+    """The label's text, its name shortened until it fits `room` pixels."""
+    name, text = label.name, label.name + label.suffix
+    while name and _chip_size(text, font)[0] > room:
+        name = name[:-1]
+        text = f"{name}…{label.suffix}"
+    return text
+
+
+def _chip_size(text: str, font: ImageFont.FreeTypeFont) -> tuple[int, int]:
+    ascent, descent = font.getmetrics()
+    padding = _padding(font)
+    return round(font.getlength(text)) + 2 * padding, ascent + descent + padding // 2 * 2
+
+
+def _padding(font: ImageFont.FreeTypeFont) -> int:
+    return max(2, round(font.size / 5))
+
+
+@lru_cache(maxsize=16)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which knows most alphabets and travels with matplotlib."""
+    from matplotlib import get_data_path  # a tenth of a second, and only who draws text needs it
+
+    path = Path(get_data_path(), "fonts/ttf/DejaVuSans.ttf")
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)

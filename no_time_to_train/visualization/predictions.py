@@ -1,0 +1,169 @@
+"""Instances on their image: what is there on the left, what was found on the right."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from no_time_to_train.errors import InputError
+from no_time_to_train.visualization.labels import Label, draw_labels
+from no_time_to_train.visualization.palette import class_colours
+
+Picture = NDArray[np.uint8]
+"""RGB, (H, W, 3)."""
+
+FILL = 0.3
+"""Share of the class colour inside a mask."""
+BOX = 0.6
+"""Share of the class colour in a box's line: less than in the outline, which matters more."""
+MARGIN = 10
+"""White pixels between truth and predictions."""
+
+_SUBPIXEL_BITS = 4
+# Full colour resolution: halved, thin lines and small letters bleed.
+_ENCODING = {"JPEG": {"quality": 92, "subsampling": 0}}
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One object to draw."""
+
+    mask: NDArray[np.bool_]
+    """(H, W); may be empty."""
+    box: tuple[float, float, float, float]
+    """(x1, y1, x2, y2) in pixels: first and last column and row."""
+    label: int
+    """Class index."""
+    score: float | None = None
+    """In [0, 1]; None for ground truth."""
+
+
+def draw_instances(
+    image: Picture, instances: Sequence[Instance], class_names: Sequence[str]
+) -> Picture:
+    """Draw outlines, boxes and `name=score%` over an image; it keeps its size.
+
+    Lines and text grow with the image. Small instances lie on top of large ones.
+
+    Args:
+        image: RGB, (H, W, 3).
+        instances: Those to draw; the first ones get the best places for their names.
+        class_names: One per class index.
+
+    Returns:
+        A new picture, (H, W, 3).
+    """
+    unit = float(np.sqrt(image.shape[0] * image.shape[1]))
+    colours = class_colours(len(class_names))
+    picture = image.copy()
+    by_size = sorted(instances, key=lambda instance: instance.mask.sum(), reverse=True)
+    for instance in by_size:
+        _tint(picture, instance.mask, colours[instance.label], FILL)
+    for instance in by_size:
+        _draw_box(picture, instance.box, colours[instance.label], max(1, round(unit / 600)))
+        _draw_outline(picture, instance.mask, colours[instance.label], max(1, round(unit / 350)))
+    labels = [_label(instance, class_names, colours) for instance in instances]
+    return draw_labels(picture, labels, font_size=max(10, round(unit / 38)))
+
+
+def compare(truth: Picture, predictions: Picture) -> Picture:
+    """Put two pictures of one image side by side, with a white margin between them.
+
+    Returns:
+        Truth left, predictions right, (H, W + 10 + W, 3).
+    """
+    margin = np.full((len(truth), MARGIN, 3), 255, dtype=np.uint8)
+    return np.concatenate([truth, margin, predictions], axis=1)
+
+
+def save_picture(path: Path, rgb: Picture) -> None:
+    """Write a picture in the format of the file's suffix; folders are made as needed.
+
+    The file appears whole or not at all.
+
+    Args:
+        path: With a suffix such as .jpg or .png.
+        rgb: (H, W, 3).
+
+    Raises:
+        InputError: If no image format has that suffix.
+    """
+    image_format = Image.registered_extensions().get(path.suffix.lower())
+    if image_format not in Image.SAVE:
+        raise InputError(f"{path} has no image format's suffix; end its name in .jpg or .png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        Image.fromarray(rgb).save(unfinished, image_format, **_ENCODING.get(image_format, {}))
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _tint(
+    picture: Picture, mask: NDArray[np.bool_], colour: NDArray[np.uint8], share: float
+) -> None:
+    """Mix a share of colour into the masked pixels."""
+    extent = _extent(mask)
+    levels = np.arange(256)[:, None]  # mixed once, not pixel by pixel
+    lookup = ((1 - share) * levels + share * colour).round().astype(np.uint8)  # (256, 3)
+    mixed = cv2.LUT(picture[extent], lookup[None])
+    cv2.copyTo(mixed, mask[extent].view(np.uint8), picture[extent])
+
+
+def _draw_outline(
+    picture: Picture, mask: NDArray[np.bool_], colour: NDArray[np.uint8], width: int
+) -> None:
+    """Follow the border of a mask, holes included, with a smooth line."""
+    rows, columns = _extent(mask)
+    contours, _ = cv2.findContours(
+        mask[rows, columns].view(np.uint8),
+        cv2.RETR_CCOMP,
+        cv2.CHAIN_APPROX_NONE,
+        offset=(columns.start, rows.start),
+    )  # each (P, 1, 2) xy pixels
+    paths = [_smooth(contour[:, 0].astype(np.float64), 4 * width + 1) for contour in contours]
+    fixed_point = [np.round(path * 2**_SUBPIXEL_BITS).astype(np.int32) for path in paths]
+    cv2.polylines(
+        picture, fixed_point, True, colour.tolist(), width, cv2.LINE_AA, shift=_SUBPIXEL_BITS
+    )
+
+
+def _extent(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Rows and columns that hold the mask; never none, since OpenCV refuses empty images."""
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return slice(y, y + max(height, 1)), slice(x, x + max(width, 1))
+
+
+def _smooth(path: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+    """Average each point of a closed path (P, 2) with its neighbours; short paths stay."""
+    if len(path) < 2 * window:
+        return path
+    around = np.pad(path, ((window // 2, window // 2), (0, 0)), mode="wrap")
+    sums = np.cumsum(np.pad(around, ((1, 0), (0, 0))), axis=0)
+    return (sums[window:] - sums[:-window]) / window
+
+
+def _draw_box(
+    picture: Picture,
+    box: tuple[float, float, float, float],
+    colour: NDArray[np.uint8],
+    width: int,
+) -> None:
+    """Draw a light rectangle whose line runs along the first and last columns and rows."""
+    x1, y1, x2, y2 = (round(side) for side in box)
+    line = cv2.rectangle(np.zeros(picture.shape[:2], np.uint8), (x1, y1), (x2, y2), 1, width)
+    _tint(picture, line.astype(bool), colour, BOX)
+
+
+def _label(instance: Instance, class_names: Sequence[str], colours: NDArray[np.uint8]) -> Label:
+    suffix = "" if instance.score is None else f"={instance.score:.0%}"
+    red, green, blue = colours[instance.label].tolist()
+    return Label(class_names[instance.label], suffix, instance.box, (red, green, blue))
