@@ -1,8 +1,8 @@
-"""Every setting of the published key space, as frozen dataclasses: types, defaults, meanings and
-checks.
+"""Every setting of the published key space: types, defaults, meanings and checks.
 
-Field docstrings are the help texts of the command line. Checks that need only one leaf or one
-group stand in `__post_init__`; those that compare groups or look at files stand in `preflight`.
+Frozen dataclasses whose field docstrings are the help texts of the command line. Checks that need
+only one leaf or one group stand in `__post_init__`; those that compare groups or look at files
+stand in `pl_wrapper/preflight.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
+
+from no_time_to_train.errors import InputError
 
 EncoderName = Literal[
     "dinov2_small",
@@ -54,7 +56,7 @@ class ClassNames(tuple[str, ...]):
 
 def _require(holds: bool, sentence: str) -> None:
     if not holds:
-        raise ValueError(sentence)
+        raise InputError(sentence)
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ class FillMemoryDataConfig:
     json_file: str = "./data/coco/annotations/instances_train2017.json"
     """Annotations of the references, in COCO format, with segmentations."""
     memory_pkl: str = "./work_dirs/few_shot_results/few_shot_10shot_seed33.pkl"
-    """Reference set: a pickle or json of category_id -> [{"img_id": ..., "ann_ids": [...]}, ...]."""
+    """Reference set, pickle or json: category_id -> [{"img_id": ..., "ann_ids": [...]}, ...]."""
     image_size: int = 518
     """Side of the resized crop in pixels; equal to encoder_cfg.img_size."""
     memory_length: int = 10

@@ -1,5 +1,4 @@
-"""What travels between the rooms: references in, targets in, proposals between the stages,
-predictions out.
+"""What travels between the rooms: references and targets in, predictions out.
 
 Shape alphabet, here and everywhere: B images, N patches, P positions of any grid, K classes, S
 shots, M masks, C channels, H W pixels, h w mask grid.
@@ -19,7 +18,7 @@ class Reference:
     image: Tensor
     """(3, H, W) float32 in [0, 1], RGB: the crop, resized to the encoder's square input."""
     mask: Tensor
-    """(H, W) float32 in [0, 1]: the instance, resized like the crop (so fractional at its border)."""
+    """(H, W) float32 in [0, 1]: the instance, resized like the crop (fractional at its border)."""
     class_index: int
     """Position of the category among the wanted categories sorted by category id."""
     slot: int
@@ -58,8 +57,7 @@ class Proposals:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Proposals that a class was found for; a proposal may stand here several times, with
-    different labels."""
+    """Proposals that a class was found for; one may stand here several times, once per label."""
 
     logits: Tensor
     """(M, h, w) float mask logits, positive inside."""

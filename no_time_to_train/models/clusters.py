@@ -62,8 +62,10 @@ def principal_components(features: Tensor, count: int) -> tuple[Tensor, Tensor]:
     # Two seconds of imports that only this stage pays.
     from sklearn.decomposition import PCA
 
-    available = min(count, *features.shape)
-    pca = PCA(n_components=available, random_state=0).fit(features.float().cpu().numpy())
+    available = min(count, len(features) - 1, features.shape[1])
     components = torch.zeros(count, features.shape[1])
+    if available == 0:
+        return features[0].float().cpu(), components
+    pca = PCA(n_components=available, random_state=0).fit(features.float().cpu().numpy())
     components[:available] = torch.from_numpy(pca.components_)
     return torch.from_numpy(pca.mean_).float(), components

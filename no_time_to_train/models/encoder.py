@@ -35,4 +35,6 @@ class PatchEncoder(nn.Module):
         Returns:
             (B, N, C) patch features after the final norm, row-major, N = grid * grid.
         """
-        return self.network(imagenet_normalise(resize_square(images, self.image_size)))
+        inputs = imagenet_normalise(resize_square(images, self.image_size))
+        features: Tensor = self.network(inputs)
+        return features

@@ -1,0 +1,217 @@
+"""The command line: `run_lightening.py test ...`, from arguments to stored results."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
+
+from no_time_to_train import command_line
+from no_time_to_train.config import TestMode
+from no_time_to_train.dataset.coco_evaluation import evaluate
+from no_time_to_train.dataset.coco_results import write_records
+from no_time_to_train.dataset.memory_checkpoint import write_memory
+from no_time_to_train.dataset.pictures import write_prediction_pictures
+from no_time_to_train.errors import InputError
+from no_time_to_train.outputs import (
+    PICTURES,
+    check_writable,
+    semantic_results_path,
+    write_metrics,
+)
+from no_time_to_train.pl_wrapper.sam2matcher_pl import Sam2MatcherLightningModel
+
+logger = logging.getLogger(__name__)
+
+WRITES_MEMORY = {TestMode.fill_memory, TestMode.postprocess_memory}
+READS_MEMORY = {TestMode.postprocess_memory, TestMode.vis_memory, TestMode.test}
+
+
+class NoTimeToTrainCLI(LightningCLI):
+    """Adds this project's flags, and does what comes before and after a test."""
+
+    model: Sam2MatcherLightningModel
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Offer `test` alone: nothing here is trained."""
+        return {"test": {"model", "dataloaders", "datamodule", "weights_only"}}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the published flags of `test`."""
+        optional: Any = int | None
+        parser.add_argument(
+            "--out_path",
+            type=str,
+            help="Memory checkpoint to write (fill_memory, postprocess_memory).",
+        )
+        parser.add_argument(
+            "--export_result", type=str, help="COCO results list to write, FILE.json (test)."
+        )
+        parser.add_argument("--n_shot", type=optional, help="Names the results file.")
+        parser.add_argument("--seed", type=optional, help="Names the results file.")
+        parser.add_argument("--coco_semantic_split", type=optional, help="Names the results file.")
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the command line alone: Lightning would let settings in --ckpt_path override it."""
+
+    def before_instantiate_classes(self) -> None:
+        """Check the flags, before anything is read or built."""
+        self.started = time.monotonic()
+        settings = self.config.test
+        mode = settings.model.init_args.test_mode
+        if mode in WRITES_MEMORY and not settings.out_path:
+            raise InputError(f"--model.test_mode {mode.value} needs --out_path FILE for its memory")
+        if mode in READS_MEMORY and not settings.ckpt_path:
+            raise InputError(
+                f"--model.test_mode {mode.value} needs --ckpt_path FILE, the memory of the stage "
+                "before it"
+            )
+        for flag, path in self._outputs(settings).items():
+            check_writable(path, flag)
+
+    def _outputs(self, settings: Any) -> dict[str, Path]:
+        model = settings.model.init_args.model_cfg
+        outputs = {
+            flag: Path(settings[flag.removeprefix("--")])
+            for flag in ("--out_path", "--export_result")
+            if settings[flag.removeprefix("--")]
+        }
+        if model.test.online_vis or settings.model.init_args.test_mode is TestMode.vis_memory:
+            outputs["the folder of pictures"] = PICTURES / "picture"
+        return outputs
+
+    def before_test(self) -> None:
+        """Load the memory; Lightning is not to load it as weights."""
+        path = self.config_init.test.pop("ckpt_path")
+        self.config_init.test.ckpt_path = None
+        if path and self.model.test_mode in READS_MEMORY:
+            self.model.load_memory(Path(path))
+        self.ready = time.monotonic()
+
+    def after_test(self) -> None:
+        """Store what the stage has left."""
+        self.finished = time.monotonic()
+        if self.trainer.interrupted:
+            raise InputError("interrupted; nothing was written")
+        log_dir = self.trainer.log_dir  # asks all ranks
+        finish: dict[TestMode, Callable[[str | None], None]] = {
+            TestMode.fill_memory: self._store_memory,
+            TestMode.postprocess_memory: self._store_memory,
+            TestMode.vis_memory: self._store_memory_pictures,
+            TestMode.test: self._store_results,
+        }
+        finish[self.model.test_mode](log_dir)
+
+    @rank_zero_only
+    def _store_memory(self, log_dir: str | None) -> None:
+        path = Path(self.config.test.out_path)
+        write_memory(path, self.model.memory_tensors(), self.model.memory_info())
+        logger.info("Memory written to %s (%.1f MB)", path, path.stat().st_size / 1e6)
+
+    def _store_memory_pictures(self, log_dir: str | None) -> None:
+        self.model.pictures.finish()
+        logger.info(
+            "%d pictures in %s", len(self.model.pictures.finished), self.model.pictures.folder
+        )
+
+    @rank_zero_only
+    def _store_results(self, log_dir: str | None) -> None:
+        settings, targets = self.config.test, self.model.targets
+        assert targets is not None
+        records = [record for image in self.model.records.values() for record in image]
+        self._export(settings, records)
+        category_ids = [category.id for category in targets.categories]
+        evaluation = evaluate(targets.annotations, category_ids, records)
+        logger.info("%s", evaluation.text)
+        if log_dir:
+            seconds = {
+                "prepare": self.ready - self.started,
+                "segment": self.finished - self.ready,
+                "evaluate": time.monotonic() - self.finished,
+            }
+            path = Path(log_dir) / "metrics.json"
+            write_metrics(
+                path,
+                config=self.config_dump,
+                seconds=seconds,
+                images=len(targets),
+                evaluation=evaluation,
+            )
+            logger.info("Metrics written to %s", path)
+        if self.model.model_cfg.test.online_vis:
+            self._draw(records)
+
+    def _export(self, settings: Any, records: list[Any]) -> None:
+        named = semantic_results_path(settings.coco_semantic_split, settings.n_shot, settings.seed)
+        for path in (settings.export_result, named):
+            if path:
+                write_records(Path(path), records)
+                logger.info("%d results written to %s", len(records), path)
+
+    def _draw(self, records: list[Any]) -> None:
+        targets, config = self.model.targets, self.model.model_cfg
+        assert targets is not None
+        folder = PICTURES / (config.dataset_name or "dataset")
+        root = config.test.imgs_path or self.model.dataset_cfgs.test.root
+        paths = write_prediction_pictures(
+            targets.annotations, targets.categories, records, root, folder, config.test.vis_thr
+        )
+        logger.info("%d pictures in %s", len(paths), folder)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line.
+
+    Args:
+        arguments: As typed after the program's name; by default, those of this process.
+    """
+    _speak()
+    command_line.register()
+    try:
+        NoTimeToTrainCLI(
+            Sam2MatcherLightningModel,
+            subclass_mode_model=True,
+            parser_class=command_line.OneLineParser,
+            parser_kwargs={"parser_mode": command_line.PARSER_MODE},
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=False,
+            auto_configure_optimizers=False,
+            args=[command_line.current_class_paths(each) for each in arguments or sys.argv[1:]],
+        )
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        _leave(sentence)
+
+
+def _speak() -> None:
+    """Send this project's messages to stdout; ranks above 0 only warn."""
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    level = logging.INFO if int(os.environ.get("LOCAL_RANK", 0)) == 0 else logging.WARNING
+    logging.getLogger("no_time_to_train").setLevel(level)
+    warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within.*")
+
+
+def _sentence(error: BaseException | None) -> str | None:
+    """What an InputError says, also where jsonargparse or a worker process has wrapped it."""
+    while error is not None:
+        if isinstance(error, InputError):
+            # torch re-raises a worker's error with the traceback as text in front of the sentence.
+            return " ".join(str(error).rpartition("InputError: ")[2].split())
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _leave(sentence: str) -> NoReturn:
+    sys.stderr.write(f"error: {sentence}\n")
+    sys.exit(2)

@@ -1,0 +1,68 @@
+"""Several devices: who reads what, and how it comes together again in data set order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import torch.distributed
+from torch.utils.data import Dataset, DistributedSampler
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class RankSampler(DistributedSampler[Any]):
+    """Every rank's share of a data set, without the padding that makes shares equally long.
+
+    Rank r reads samples r, r + W, r + 2W, ... A rank that would have none (more ranks than
+    samples) reads the first sample again, since Lightning skips the hooks of a rank without data;
+    gathering drops the repetition.
+    """
+
+    def __init__(self, dataset: Dataset[Any], world_size: int, rank: int) -> None:
+        super().__init__(dataset, num_replicas=world_size, rank=rank, shuffle=False)
+        size = len(dataset)  # type: ignore[arg-type]
+        self.own = list(range(rank, size, world_size)) or [0]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.own)
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+
+def gather_everywhere(local: Mapping[Key, Value]) -> dict[Key, Value]:
+    """Give every rank the entries of all ranks, sorted by key.
+
+    Args:
+        local: What this rank has; a key that several ranks have must mean the same.
+    """
+    if _single():
+        return _in_order([local])
+    parts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(parts, dict(local))
+    return _in_order(parts)
+
+
+def gather_to_first(local: Mapping[Key, Value]) -> dict[Key, Value]:
+    """Give rank 0 the entries of all ranks, sorted by key; the others get an empty dict.
+
+    Args:
+        local: What this rank has; a key that several ranks have must mean the same.
+    """
+    if _single():
+        return _in_order([local])
+    first = torch.distributed.get_rank() == 0
+    parts: list[Any] | None = [None] * torch.distributed.get_world_size() if first else None
+    torch.distributed.gather_object(dict(local), parts)
+    return _in_order(parts or [])
+
+
+def _single() -> bool:
+    return not (torch.distributed.is_available() and torch.distributed.is_initialized())
+
+
+def _in_order(parts: list[Any]) -> dict[Any, Any]:
+    together = {key: value for part in parts for key, value in part.items()}
+    return {key: together[key] for key in sorted(together)}

@@ -1,0 +1,60 @@
+"""One picture per reference: its crop, and the memory's clusters and components on it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import torch
+
+from no_time_to_train.models.segmenter import Segmenter, reference_weights
+from no_time_to_train.structures import Reference
+from no_time_to_train.visualization.memory import draw_reference
+from no_time_to_train.visualization.predictions import save_picture
+
+
+class MemoryPictures:
+    """Pictures of one run; they appear in their folder together, when all are drawn."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.finished: list[Path] = []
+        self._staged: tempfile.TemporaryDirectory[str] | None = None
+
+    @torch.inference_mode()
+    def draw(self, segmenter: Segmenter, reference: Reference, name: str) -> None:
+        """Draw one reference.
+
+        Args:
+            segmenter: With an encoder and post-processed classes.
+            reference: As it went into the memory.
+            name: Of the picture's file.
+        """
+        statistics, encoder = segmenter.statistics, segmenter.encoder
+        assert statistics is not None and encoder is not None
+        features = segmenter.encode_patches([reference.image])[0].float().cpu()  # (N, C)
+        index = reference.class_index
+        picture = draw_reference(
+            reference.image,
+            reference.mask,
+            features,
+            reference_weights(reference, encoder.grid),
+            statistics.centres[index],
+            statistics.pca_mean[index],
+            statistics.pca_components[index],
+        )
+        save_picture(self._stage() / name, picture)
+
+    def finish(self) -> None:
+        """Move the pictures of this rank into their folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(self._stage().iterdir()):
+            self.finished.append(path.replace(self.folder / path.name))
+
+    def _stage(self) -> Path:
+        # Beside the folder: within one file system a move is a rename. Removed when the run ends,
+        # however.
+        if self._staged is None:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            self._staged = tempfile.TemporaryDirectory(prefix=".drawing_", dir=self.folder.parent)
+        return Path(self._staged.name)

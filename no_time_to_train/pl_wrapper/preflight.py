@@ -1,0 +1,135 @@
+"""What can be seen wrong before a network is built: settings against each other and the data."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from no_time_to_train.config import DatasetsConfig, ModelConfig
+from no_time_to_train.dataset.memory_checkpoint import MemoryFile
+from no_time_to_train.errors import InputError
+from no_time_to_train.models.memory_format import is_postprocessed, memory_size
+
+logger = logging.getLogger(__name__)
+
+
+def check_classes(model: ModelConfig, names: Sequence[str], stage: str) -> None:
+    """Compare the bank's class count with the classes that the data set gives.
+
+    Raises:
+        InputError: They differ.
+    """
+    wanted = model.memory_bank_cfg.category_num
+    if wanted != len(names):
+        raise InputError(
+            f"model_cfg.memory_bank_cfg.category_num is {wanted}, but dataset_cfgs.{stage} names "
+            f"{len(names)} classes ({_listed(names)}); set category_num to {len(names)}, or change "
+            f"cat_names or class_split"
+        )
+
+
+def check_references(model: ModelConfig, datasets: DatasetsConfig) -> None:
+    """Compare what the reference data set yields with what encoder and bank take.
+
+    Raises:
+        InputError: Image sizes or numbers of shots differ.
+    """
+    data = datasets.fill_memory
+    side = model.encoder_cfg.img_size
+    if data.image_size != side:
+        raise InputError(
+            f"dataset_cfgs.fill_memory.image_size is {data.image_size}, but "
+            f"model_cfg.encoder_cfg.img_size is {side}; give both the same value"
+        )
+    length = model.memory_bank_cfg.length
+    if data.memory_length != length:
+        raise InputError(
+            f"dataset_cfgs.fill_memory.memory_length is {data.memory_length}, but "
+            f"model_cfg.memory_bank_cfg.length is {length}; both are the number of shots"
+        )
+
+
+def check_memory(memory: MemoryFile, model: ModelConfig) -> None:
+    """Compare a memory checkpoint with the settings it is used under.
+
+    Raises:
+        InputError: Another number of classes or shots, or another encoder.
+    """
+    size, bank = memory_size(memory.tensors), model.memory_bank_cfg
+    for setting, wanted, found in (
+        ("category_num", bank.category_num, size.classes),
+        ("length", bank.length, size.shots),
+    ):
+        if wanted != found:
+            raise InputError(
+                f"{memory.path} holds {size.classes} classes with {size.shots} references each, "
+                f"but model_cfg.memory_bank_cfg.{setting} is {wanted}; set it to {found} or pass "
+                "another checkpoint"
+            )
+    encoder = model.encoder_cfg.name
+    if memory.info and memory.info.encoder != encoder:
+        raise InputError(
+            f"{memory.path} was filled with {memory.info.encoder}, but model_cfg.encoder_cfg.name "
+            f"is {encoder}; use the same encoder, or fill the memory again"
+        )
+
+
+def check_postprocessed(memory: MemoryFile) -> None:
+    """Refuse a memory without class statistics.
+
+    Raises:
+        InputError: It is only filled.
+    """
+    if not is_postprocessed(memory.tensors):
+        raise InputError(
+            f"the memory in {memory.path} is filled but not post-processed; run `--model.test_mode "
+            "postprocess_memory` on it and pass its output as --ckpt_path"
+        )
+
+
+def check_filled(memory: MemoryFile) -> None:
+    """Refuse a memory whose references are gone, or were never there.
+
+    Raises:
+        InputError: It is post-processed already, or has classes without references.
+    """
+    if is_postprocessed(memory.tensors):
+        raise InputError(
+            f"the memory in {memory.path} is post-processed already; use it as it is, or pass the "
+            "file that fill_memory wrote"
+        )
+    counts = memory.tensors["mem_fill_counts"].tolist()
+    empty = [str(index) for index, count in enumerate(counts) if count == 0]
+    if empty:
+        raise InputError(
+            f"the memory in {memory.path} has no reference for class {_listed(empty)}; "
+            "fill it again"
+        )
+
+
+def check_same_classes(memory: MemoryFile, names: Sequence[str]) -> None:
+    """Compare class names by index with those the memory was filled with.
+
+    Raises:
+        InputError: The same names in another order, which would mix up all labels.
+    """
+    filled = memory.info.class_names if memory.info else []
+    differing = [pair for pair in zip(filled, names, strict=False) if pair[0] != pair[1]]
+    if not differing:
+        return
+    if sorted(filled) == sorted(names):
+        raise InputError(
+            f"{memory.path} was filled with classes in the order {_listed(filled)}, but the "
+            f"targets have them in the order {_listed(names)}; category ids must order them alike"
+        )
+    logger.warning(
+        "%d class names differ between memory and targets, such as %r and %r; they are taken to "
+        "mean the same",
+        len(differing),
+        *differing[0],
+    )
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    rest = f", ... {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

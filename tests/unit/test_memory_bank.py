@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from no_time_to_train.models.memory_bank import MemoryBank, class_statistics, summarise
+from no_time_to_train.models.memory_format import (
+    bank_from_tensors,
+    bank_to_tensors,
+    is_postprocessed,
+    memory_size,
+    statistics_from_tensors,
+    statistics_to_tensors,
+)
+
+
+def bank_of(shots_per_class: list[int]) -> MemoryBank:
+    generator = torch.Generator().manual_seed(0)
+    bank = MemoryBank()
+    for index, shots in enumerate(shots_per_class):
+        for slot in range(shots):
+            features = torch.randn(9, 4, generator=generator)
+            weights = (torch.rand(9, generator=generator) > 0.4).float()
+            bank.add(index, slot, summarise(features, weights, most_patches=9))
+    return bank
+
+
+def test_summarise__separates_soft_mean_from_foreground_mean() -> None:
+    features = torch.tensor([[0.0], [8.0], [100.0]])
+    summary = summarise(features, torch.tensor([1.0, 0.25, 0.0]), most_patches=10)
+    assert summary.mean.item() == pytest.approx(8 * 0.25 / 1.25)
+    assert summary.foreground_mean.item() == 4
+    assert (summary.weight, summary.foreground_count) == (1.25, 2)
+
+
+def test_summarise__samples_patches_evenly_beyond_the_limit() -> None:
+    features = torch.arange(9.0)[:, None]
+    summary = summarise(features, torch.ones(9), most_patches=3)
+    assert summary.patches[:, 0].tolist() == [0, 4, 8]
+    assert summary.foreground_count == 9
+
+
+def test_bank__order_of_arrival_does_not_matter() -> None:
+    bank, shuffled = bank_of([2, 3]), MemoryBank()
+    for place in sorted(bank.summaries, reverse=True):
+        shuffled.add(*place, bank.summaries[place])
+    for name, tensor in bank_to_tensors(bank).items():
+        assert torch.equal(tensor, bank_to_tensors(shuffled)[name]), name
+
+
+def test_bank_to_tensors__survives_a_round_trip_with_uneven_classes() -> None:
+    tensors = bank_to_tensors(bank_of([1, 3]))
+    assert memory_size(tensors) == (2, 3, 4)
+    assert not is_postprocessed(tensors)
+    again = bank_to_tensors(bank_from_tensors(tensors, most_patches=9))
+    assert all(torch.equal(tensors[name], again[name]) for name in tensors)
+
+
+def test_class_statistics__survive_a_round_trip() -> None:
+    statistics = class_statistics(bank_of([1, 3]), kmeans_k=2, n_components=2)
+    tensors = statistics_to_tensors(statistics)
+    assert is_postprocessed(tensors)
+    again = statistics_from_tensors(tensors)
+    assert torch.equal(again.instance_means, statistics.instance_means)
+    # Centres and components are for pictures and kept in float16.
+    torch.testing.assert_close(again.centres, statistics.centres, atol=1e-3, rtol=0)
+
+
+def test_class_statistics__a_class_without_references_is_an_error() -> None:
+    bank = bank_of([1])
+    bank.add(2, 0, bank.summaries[0, 0])
+    with pytest.raises(ValueError, match="classes without references: 1"):
+        class_statistics(bank, kmeans_k=2, n_components=2)
+
+
+def test_bank_from_tensors__reads_the_dense_maps_of_published_checkpoints() -> None:
+    features = torch.tensor([[[[2.0], [4.0], [50.0]], [[7.0], [9.0], [9.0]]]])  # (1, 2, 3, 1)
+    masks = torch.tensor([[[1.0, 0.5, 0.0], [1.0, 0.0, 0.0]]])
+    tensors = {"mem_feats": features, "mem_masks": masks, "mem_fill_counts": torch.tensor([2])}
+    first, second = bank_from_tensors(tensors, most_patches=3).references_of(0)
+    assert first.mean.item() == pytest.approx(4 / 1.5)
+    assert (second.mean.item(), second.foreground_count) == (7.0, 1)
