@@ -68,9 +68,10 @@ def sample_references(
     references = {}
     for category_id, candidates in _by_category(annotations, names).items():
         generator.shuffle(candidates)
-        picks = _valid_picks(candidates, annotations.images)[:n_shot]
+        valid = (pick for pick in candidates if _is_valid(pick, annotations.images[pick.image_id]))
+        picks = _one_per_image(valid, n_shot)
         if allow_repeats:
-            picks = _repeated(picks or _any_picks(names[category_id], candidates), n_shot)
+            picks = _repeated(picks or _any_picks(names[category_id], candidates, n_shot), n_shot)
         references[category_id] = [ReferencePick(pick.image_id, [pick.id]) for pick in picks]
     counts = {name: len(references.get(category_id, [])) for category_id, name in names.items()}
     too_few = [f"{name} ({count})" for name, count in counts.items() if count < n_shot]
@@ -93,22 +94,19 @@ def _by_category(
     return grouped
 
 
-def _valid_picks(
-    candidates: Iterable[Annotation], images: Mapping[Id, ImageInfo]
-) -> list[Annotation]:
-    return _one_per_image(pick for pick in candidates if _is_valid(pick, images[pick.image_id]))
+def _one_per_image(candidates: Iterable[Annotation], count: int) -> list[Annotation]:
+    """The first `count` that come from images of their own, or as many as there are."""
+    picks: dict[Id, Annotation] = {}
+    for candidate in candidates:
+        picks.setdefault(candidate.image_id, candidate)
+        if len(picks) == count:
+            break
+    return list(picks.values())
 
 
-def _any_picks(name: str, candidates: Iterable[Annotation]) -> list[Annotation]:
+def _any_picks(name: str, candidates: Iterable[Annotation], count: int) -> list[Annotation]:
     logger.warning("%s has no valid reference; taking crowds, small or cut-off ones", name)
-    return _one_per_image(candidates)
-
-
-def _one_per_image(candidates: Iterable[Annotation]) -> list[Annotation]:
-    first: dict[Id, Annotation] = {}
-    for pick in candidates:
-        first.setdefault(pick.image_id, pick)
-    return list(first.values())
+    return _one_per_image(candidates, count)
 
 
 def _repeated(picks: list[Annotation], count: int) -> list[Annotation]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -102,13 +103,17 @@ def test_read_image__has_a_limit_of_pixels(tmp_path: Path) -> None:
         read_image(path, max_pixels=599)
 
 
-def test_read_image__says_so_of_a_bomb_without_pil_warnings(tmp_path: Path) -> None:
-    for side in (10_000, 20_000):  # beyond PIL's warning, and beyond its error
-        Image.new("1", (side, side)).save(tmp_path / "a.png")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with pytest.raises(InputError, match="the limit is 80000000 in all; scale it down"):
-                read_image(tmp_path / "a.png")
+@pytest.mark.parametrize("side", [10_000, 20_000], ids=["PIL warns", "PIL fails"])
+def test_read_image__says_so_of_a_bomb_without_pil_warnings(tmp_path: Path, side: int) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    png = bytearray((tmp_path / "a.png").read_bytes())
+    png[16:24] = side.to_bytes(4, "big") * 2  # width and height in the header, then its checksum
+    png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(png)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InputError, match="the limit is 80000000 in all; scale it down"):
+            read_image(tmp_path / "a.png")
 
 
 def test_to_tensor__scales_to_the_unit_interval() -> None:
