@@ -91,10 +91,9 @@ class Sam1Boxes:
         """See `BoxSegmenter`; the predictor resizes image and boxes itself."""
         self.predictor.set_image(np.array(image))
         scaled = self.predictor.transform.apply_boxes(boxes, (image.height, image.width))
+        prompts = torch.from_numpy(scaled).float().to(self.predictor.device)  # (P, 4)
         masks = []
-        for chunk in (
-            torch.from_numpy(scaled).float().to(self.predictor.device).split(self.batch_size)
-        ):
+        for chunk in prompts.split(self.batch_size):
             drawn, _, _ = self.predictor.predict_torch(
                 point_coords=None, point_labels=None, boxes=chunk, multimask_output=False
             )  # (P, 1, H, W) bool

@@ -22,6 +22,7 @@ from no_time_to_train.visualization.predictions import (
     save_picture,
 )
 
+Picture = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 ClassIndex = Mapping[int, int]  # class index by category id
 
 
@@ -53,20 +54,13 @@ def write_prediction_pictures(
     images = list(annotations.images.values())
     sources = existing_paths(images_root, "model_cfg.test.imgs_path", images)
     targets = [picture_path(out_dir, image.file_name) for image in images]
-    names = [category.name for category in categories]
-    class_index = {category.id: index for index, category in enumerate(categories)}
-    drawn: defaultdict[Id, list[CocoRecord]] = defaultdict(list)
+    found: defaultdict[Id, list[CocoRecord]] = defaultdict(list)
     for record in records:
         if record["score"] > threshold:
-            drawn[record["image_id"]].append(record)
-
+            found[record["image_id"]].append(record)
     for image, source, target in zip(images, sources, targets, strict=True):
-        picture = read_image(source)
-        sized = with_measured_size(image, picture)
-        truths = list(_truths(annotations.of_image(image.id), sized, class_index))
-        found = list(_predictions(drawn[image.id], class_index))
-        sides = [draw_instances(np.array(picture), side, names) for side in (truths, found)]
-        save_picture(target, compare(*sides))
+        truths = annotations.of_image(image.id)
+        save_picture(target, _compared(source, image, truths, found[image.id], categories))
     return targets
 
 
@@ -79,6 +73,25 @@ def picture_path(folder: str | Path, file_name: str) -> Path:
     path = image_path(folder, file_name)
     image_format = Image.registered_extensions().get(path.suffix.lower())
     return path if image_format in Image.SAVE else path.with_name(f"{path.name}.png")
+
+
+def _compared(
+    source: Path,
+    image: ImageInfo,
+    annotations: Sequence[Annotation],
+    records: Sequence[CocoRecord],
+    categories: Sequence[Category],
+) -> Picture:
+    picture = read_image(source)
+    sized = with_measured_size(image, picture)
+    names = [category.name for category in categories]
+    class_index = {category.id: index for index, category in enumerate(categories)}
+    truths = list(_truths(annotations, sized, class_index))
+    predictions = list(_predictions(records, class_index))
+    pixels = np.array(picture)  # (H, W, 3)
+    return compare(
+        draw_instances(pixels, truths, names), draw_instances(pixels, predictions, names)
+    )
 
 
 def _truths(

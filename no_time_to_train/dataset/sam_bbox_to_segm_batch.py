@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from no_time_to_train.config import Sam2Name
-from no_time_to_train.dataset.annotations import Category, CocoAnnotations, Id
+from no_time_to_train.dataset.annotations import Category, CocoAnnotations, Id, ImageInfo
 from no_time_to_train.dataset.mask_polygons import box_polygon, outer_polygons
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.dataset.whole_files import replacing
@@ -45,8 +45,7 @@ Mask = npt.NDArray[np.bool_]  # (H, W)
 class BoxedImage:
     """An image and the boxes in it."""
 
-    file_name: str
-    """As in the json."""
+    info: ImageInfo
     path: Path
     entries: list[Entry]
     """Its annotations, one or more; `complete` fills them in."""
@@ -79,7 +78,7 @@ def read_job(input_json: Path, image_dir: Path) -> Job:
     infos = [annotations.images[image_id] for image_id in grouped]
     paths = existing_paths(image_dir, "--image_dir", infos)
     images = [
-        BoxedImage(info.file_name, path, entries)
+        BoxedImage(info, path, entries)
         for info, path, entries in zip(infos, paths, grouped.values(), strict=True)
     ]
     return Job(document, annotations.categories, images)
@@ -112,7 +111,7 @@ def load_segmenter(
     preset = model_type if model_type in SAM2_TYPES else identify_preset(content)
     if preset is None:
         return load_sam1(checkpoint, content, model_type, device, batch_size)
-    logger.info("%s: SAM 2 weights, %s; they need no --model_type", checkpoint, preset)
+    logger.info("%s: weights of SAM 2, %s; --model_type is not needed", checkpoint, preset)
     try:
         return Sam2Boxes(build_sam2(preset, checkpoint).to(device), device, batch_size)
     except ValueError as error:
@@ -126,11 +125,15 @@ def complete_images(job: Job, segment: BoxSegmenter, picture_dir: Path | None) -
         job: Its document is completed in place.
         segment: Draws the masks.
         picture_dir: Where a picture of each image with its masks is written, if at all.
+
+    Raises:
+        InputError: An image is damaged, or has another size than the json says.
     """
-    from no_time_to_train.dataset.images import read_image
+    from no_time_to_train.dataset.images import read_image, with_measured_size
 
     for number, boxed in enumerate(job.images, start=1):
         image = read_image(boxed.path)
+        with_measured_size(boxed.info, image)
         x, y, width, height = np.array([entry["bbox"] for entry in boxed.entries], np.float32).T
         masks = segment(image, np.stack([x, y, x + width, y + height], axis=1))
         for entry, mask in zip(boxed.entries, masks, strict=True):
@@ -176,7 +179,7 @@ def _save_picture(
         box = (x, y, x + width - 1, y + height - 1)
         instances.append(Instance(mask, box, class_index[entry["category_id"]]))
     drawn = draw_instances(image, instances, [category.name for category in categories])
-    save_picture(picture_path(folder, boxed.file_name), drawn)
+    save_picture(picture_path(folder, boxed.info.file_name), drawn)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
