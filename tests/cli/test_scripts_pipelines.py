@@ -1,0 +1,118 @@
+"""The pipelines from end to end, on miniature data sets with the demo networks."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from no_time_to_train.dataset.class_splits import class_names
+
+ROOT = Path(__file__).resolve().parents[2]
+SIDE = 96
+BOX = (20, 24, 50, 48)  # x, y, w, h: far enough from the border and large enough to be sampled
+QUICK = ["--config", str(ROOT / "configs" / "demo.yaml")]
+QUICK += ["--model.init_args.model_cfg.sam2_infer_cfgs.points_per_side", "8"]
+
+
+@pytest.fixture(scope="module")
+def demo_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that scripts/make_demo_checkpoints.py writes."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "demo"
+    runpy.run_path(str(ROOT / "scripts" / "make_demo_checkpoints.py"))["write_checkpoints"](folder)
+    return folder
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, demo_checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory of its own, with checkpoints where configs/demo.yaml has them."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "demo").symlink_to(demo_checkpoints)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(script: str, *arguments: str, **variables: str) -> str:
+    # One thread: with networks this small, threads only wait for each other.
+    environment = os.environ | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"} | variables
+    done = subprocess.run(
+        ["bash", str(ROOT / script), *arguments, *QUICK],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def write_miniature_coco(root: Path, names: list[str]) -> None:
+    """One train and one val image per class, a shade of grey each, with one ellipse."""
+    categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+    for split, count in (("train2017", len(names)), ("val2017", 2)):
+        images, annotations = [], []
+        (root / split).mkdir(parents=True)
+        for category in categories[:count]:
+            number = category["id"]
+            picture = np.full((SIDE, SIDE, 3), 10 * number, dtype=np.uint8)
+            outline = cv2.ellipse2Poly((45, 48), (25, 24), 0, 0, 360, 10)
+            cv2.fillPoly(picture, [outline], (255 - 10 * number, 40, 200))
+            cv2.imwrite(str(root / split / f"{number}.png"), picture)
+            images.append(
+                {"id": number, "file_name": f"{number}.png", "height": SIDE, "width": SIDE}
+            )
+            annotations.append(
+                {
+                    "id": number,
+                    "image_id": number,
+                    "category_id": number,
+                    "bbox": list(BOX),
+                    "area": 1885.0,
+                    "iscrowd": 0,
+                    "segmentation": [outline.ravel().tolist()],
+                }
+            )
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (root / "annotations").mkdir(exist_ok=True)
+        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
+
+
+def test_few_shot_full_pipeline__miniature_coco_on_a_cpu(workplace: Path) -> None:
+    write_miniature_coco(workplace / "data" / "coco", class_names("few_shot_classes"))
+    config = ROOT / "no_time_to_train" / "new_exps" / "coco_fewshot_10shot_Sam2L.yaml"
+    output = run("few_shot_full_pipeline.sh", str(config), "1", "cpu", "33")
+    assert "BBOX RESULTS:" in output
+    assert "SEGM RESULTS:" in output
+    results = workplace / "work_dirs" / "few_shot_results"
+    assert (results / "few_shot_1shot_seed33.pkl").is_file()
+    assert (results / "memory.ckpt").is_file()
+    assert (results / "memory_postprocessed.ckpt").is_file()
+
+
+def test_cdfsod_pipeline__boxes_become_masks_and_results(workplace: Path) -> None:
+    folder = workplace / "sets" / "MINI"
+    (folder / "annotations").mkdir(parents=True)
+    for part, source, name in (
+        ("train", "custom_references.json", "2_shot.json"),
+        ("test", "custom_targets.json", "test.json"),
+    ):
+        shutil.copytree(ROOT / "photos" / "images", folder / part)
+        shutil.copy(ROOT / "photos" / "annotations" / source, folder / "annotations" / name)
+    output = run(
+        "scripts/matching_cdfsod_pipeline.sh",
+        *("MINI", "2", "cpu", "motorcycle,coin", "2"),
+        DATASETS_ROOT="sets",
+        SAM_CHECKPOINT="checkpoints/demo/sam2_hiera_demo.pt",
+    )
+    assert "BBOX RESULTS:" in output
+    assert "SEGM RESULTS:" in output
+    with_masks = json.loads((folder / "annotations" / "2_shot_with_segm.json").read_text())
+    assert all(annotation["segmentation"] for annotation in with_masks["annotations"])
+    assert (workplace / "tmp_ckpts/cdfsod/MINI_2_refs_memory_postprocessed.pth").is_file()
