@@ -1,0 +1,91 @@
+"""Parts of SAM 2, with numbers that a reader can check by hand."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sam2 import PRESETS, build_sam2
+from sam2.modeling.hiera import block_shapes, join_windows, split_windows
+from sam2.modeling.prompt_encoder import PositionEncoding, PromptEncoder
+from sam2.modeling.upscaling import Upscaling
+
+
+def test_split_windows__pads_with_zeros_and_goes_row_by_row():
+    x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])[None, :, :, None]  # (1, 2, 3, 1)
+    windows = split_windows(x, side=2)
+    assert windows[..., 0].tolist() == [[[1, 2], [4, 5]], [[3, 0], [6, 0]]]
+
+
+def test_join_windows__undoes_split_windows():
+    x = torch.arange(2 * 5 * 7 * 3.0).reshape(2, 5, 7, 3)
+    assert torch.equal(join_windows(split_windows(x, side=4), height=5, width=7), x)
+
+
+def test_block_shapes__a_stage_begins_by_pooling_in_the_windows_of_the_stage_before():
+    shapes = list(block_shapes(32, 1, (1, 2, 3, 1), (4, 5), (8, 4, 8, 4)))
+    assert [shape.window for shape in shapes] == [8, 8, 4, 4, 0, 0, 8]
+    assert [shape.pool for shape in shapes] == [False, True, False, True, False, False, True]
+    assert [shape.channels for shape in shapes] == [32, 32, 64, 64, 128, 128, 128]
+    assert [shape.channels_out for shape in shapes] == [32, 64, 64, 128, 128, 128, 256]
+    assert [shape.heads for shape in shapes] == [1, 2, 2, 4, 4, 4, 8]
+
+
+def test_demo_preset__is_small():
+    count = sum(tensor.numel() for tensor in build_sam2("sam2_hiera_demo").state_dict().values())
+    assert 1.7e6 < count < 2.3e6
+    assert PRESETS["sam2_hiera_demo"].image_size == 256
+
+
+def test_position_encoding__is_sine_and_cosine_of_projected_coordinates():
+    encoding = PositionEncoding(channels=4)
+    encoding.positional_encoding_gaussian_matrix = torch.tensor([[0.25, 0.0], [0.0, 0.5]])
+    # (1, 0.75) in [0, 1] is (1, 0.5) in [-1, 1]: phases 2 pi (1 x 0.25) and 2 pi (0.5 x 0.5).
+    values = encoding(torch.tensor([1.0, 0.75]))
+    assert values.tolist() == pytest.approx([1.0, 1.0, 0.0, 0.0], abs=1e-6)
+
+
+def test_prompt_encoder__adds_half_a_pixel_to_points_and_boxes():
+    torch.manual_seed(0)
+    encoder = PromptEncoder(channels=8, image_size=64)
+    at_centre = encoder.grid(32, 32)[
+        10 * 32 + 20
+    ]  # a cell of 2 pixels: x = 20.5 / 32, y = 10.5 / 32
+    click, padding = encoder.points(torch.tensor([[40.5, 20.5]]))[0]
+    expected = at_centre + encoder.point_embeddings[1].weight[0]
+    torch.testing.assert_close(click, expected)
+    torch.testing.assert_close(padding, encoder.not_a_point_embed.weight[0])
+
+    first, last = encoder.boxes(torch.tensor([[40.5, 20.5, 40.5, 20.5]]))[0]
+    torch.testing.assert_close(first, at_centre + encoder.point_embeddings[2].weight[0])
+    torch.testing.assert_close(last, at_centre + encoder.point_embeddings[3].weight[0])
+
+
+def test_prompt_encoder__half_precision_keeps_locations_apart():
+    encoder = PromptEncoder(channels=64, image_size=1024).bfloat16()
+    near, far = encoder.points(torch.tensor([[1000.0, 1000.0], [1001.0, 1001.0]]))[:, 0]
+    matrix = encoder.pe_layer.positional_encoding_gaussian_matrix.float()
+    phases = 2 * math.pi * (2 * (1001.5 / 1024) - 1) * (matrix[0] + matrix[1])
+    exact = torch.cat([phases.sin(), phases.cos()])
+    given = (far - encoder.point_embeddings[1].weight[0]).float()
+    assert (given - exact).abs().max() < 0.05
+    assert not torch.equal(near, far)
+
+
+def test_upscaling__equals_transposed_convolutions():
+    torch.manual_seed(0)
+    upscaling = Upscaling(channels=32)
+    first, norm, _, second = upscaling
+    image = torch.randn(3, 32, 5, 4)
+    high_res_0, high_res_1 = torch.randn(4, 20, 16), torch.randn(8, 10, 8)
+    brushes = torch.randn(3, 2, 4)
+
+    x = F.conv_transpose2d(image, first.weight, first.bias, stride=2) + high_res_1
+    x = F.gelu(norm(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+    x = F.gelu(F.conv_transpose2d(x, second.weight, second.bias, stride=2) + high_res_0)
+    expected = torch.einsum("bmc,bchw->bmhw", brushes, x)
+
+    canvas = upscaling.lay_out(high_res_0, high_res_1)
+    masks = upscaling(image.flatten(2).transpose(1, 2), brushes, canvas)
+    torch.testing.assert_close(masks, expected, rtol=1e-5, atol=1e-5)
