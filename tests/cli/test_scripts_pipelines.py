@@ -108,6 +108,7 @@ def test_cdfsod_pipeline__boxes_become_masks_and_results(workplace: Path) -> Non
     output = run(
         "scripts/matching_cdfsod_pipeline.sh",
         *("MINI", "2", "cpu", "motorcycle,coin", "2"),
+        *("--export_result", "results.json"),
         DATASETS_ROOT="sets",
         SAM_CHECKPOINT="checkpoints/demo/sam2_hiera_demo.pt",
     )
@@ -116,3 +117,6 @@ def test_cdfsod_pipeline__boxes_become_masks_and_results(workplace: Path) -> Non
     with_masks = json.loads((folder / "annotations" / "2_shot_with_segm.json").read_text())
     assert all(annotation["segmentation"] for annotation in with_masks["annotations"])
     assert (workplace / "tmp_ckpts/cdfsod/MINI_2_refs_memory_postprocessed.pth").is_file()
+    records = json.loads((workplace / "results.json").read_text())
+    assert {record["category_id"] for record in records} <= {4, 11}
+    assert {record["image_id"] for record in records} <= {2, 4, 5}
