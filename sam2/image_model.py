@@ -140,18 +140,18 @@ class ImageModel(nn.Module):
     def _best_of_chunk(
         self, image: DecoderImage, points: Tensor, iou_threshold: float
     ) -> tuple[Tensor, Tensor]:
-        sketch = self.sam_mask_decoder.sketch(image, self.sam_prompt_encoder.points(points))
-        ious, best = sketch.ious[:, 1:].max(dim=1)  # (P,) each
+        scored = self.sam_mask_decoder.score(image, self.sam_prompt_encoder.points(points))
+        ious, best = scored.ious[:, 1:].max(dim=1)  # (P,) each
         kept = (ious > iou_threshold).nonzero()[:, 0]  # (M,), the only wait for the device
-        masks = self.sam_mask_decoder.draw(image, sketch, kept, 1 + best[kept, None])
+        masks = self.sam_mask_decoder.draw(image, scored, kept, 1 + best[kept, None])
         return masks[:, 0], ious[kept]
 
     def _predict(self, features: ImageFeatures, prompts: Tensor) -> tuple[Tensor, Tensor]:
         image = self._prepare(features)
-        sketch = self.sam_mask_decoder.sketch(image, prompts)
+        scored = self.sam_mask_decoder.score(image, prompts)
         every = torch.arange(len(prompts), device=prompts.device)
         all_four = torch.arange(NUM_MASKS, device=prompts.device).expand(len(prompts), -1)
-        return self.sam_mask_decoder.draw(image, sketch, every, all_four), sketch.ious
+        return self.sam_mask_decoder.draw(image, scored, every, all_four), scored.ious
 
     def _prepare(self, features: ImageFeatures) -> DecoderImage:
         if len(features) != 1:

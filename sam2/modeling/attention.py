@@ -61,7 +61,7 @@ class TokenSelfAttention(Attention):
 
 
 class TokenToImageAttention(Attention):
-    """Tokens ask the image."""
+    """Tokens attend to the image."""
 
     def share(self, image: Tensor, located: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of an image that is the same for all prompts.
@@ -76,7 +76,7 @@ class TokenToImageAttention(Attention):
         keys, values = self.split(self.k_proj(located)), self.split(self.v_proj(image))
         return keys.transpose(0, 1), values.transpose(0, 1)
 
-    def ask_shared(self, tokens: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def attend_shared(self, tokens: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Attend to what `share` returned; the tokens of all prompts are queries of one attention.
 
         Args:
@@ -117,7 +117,7 @@ class TokenToImageAttention(Attention):
 
 
 class ImageToTokenAttention(Attention):
-    """The image asks the tokens; what it learns is added to the image tokens."""
+    """The image attends to the tokens; what it learns is added to the image tokens."""
 
     def share(self, located: Tensor) -> Tensor:
         """Queries of an image that is the same for all prompts.
@@ -130,7 +130,7 @@ class ImageToTokenAttention(Attention):
         """
         return self.split(self.q_proj(located)).transpose(0, 1)
 
-    def add_to_shared(
+    def attend_shared(
         self, image: Tensor, queries: Tensor, located_tokens: Tensor, tokens: Tensor
     ) -> Tensor:
         """Attend with the queries that `share` returned.

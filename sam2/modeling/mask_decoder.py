@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sam2.modeling.mlp import MLP
 from sam2.modeling.transformer import SharedImage, TwoWayTransformer
-from sam2.modeling.upscaling import Canvas, Upscaling
+from sam2.modeling.upscaling import SkipFeatures, Upscaling
 
 NUM_MASKS = 4
 """One mask for prompts that leave no doubt, three for a whole, its part and its subpart."""
@@ -33,17 +33,17 @@ class DecoderImage:
     """One image as the decoder wants it, the same for all prompts."""
 
     shared: SharedImage
-    canvas: Canvas
+    skips: SkipFeatures
 
 
 @dataclass(frozen=True)
-class Sketch:
+class ScoredPrompts:
     """Scored masks that are not drawn yet."""
 
     image: Tensor
     """Image tokens, each prompt's own, (B, P, C)."""
-    brushes: Tensor
-    """What each mask multiplies the upscaled image with, (B, 4, C/8)."""
+    kernels: Tensor
+    """From the hypernetworks: what each mask multiplies the upscaled image with, (B, 4, C/8)."""
     ious: Tensor
     """Predicted IoU of each mask, (B, 4)."""
 
@@ -84,15 +84,15 @@ class MaskDecoder(nn.Module):
             high_res_1: Stride 8, (C/4, 2h, 2w).
 
         Returns:
-            What `sketch` and `draw` want to know of the image.
+            What `score` and `draw` want to know of the image.
         """
         tokens = embedding.flatten(1).T.contiguous()  # (P, C)
         return DecoderImage(
             shared=self.transformer.share(tokens, positions),
-            canvas=self.output_upscaling.lay_out(high_res_0, high_res_1),
+            skips=self.output_upscaling.lay_out(high_res_0, high_res_1),
         )
 
-    def sketch(self, image: DecoderImage, prompts: Tensor) -> Sketch:
+    def score(self, image: DecoderImage, prompts: Tensor) -> ScoredPrompts:
         """Decode prompts up to the scores of their masks.
 
         Args:
@@ -108,30 +108,32 @@ class MaskDecoder(nn.Module):
         tokens = torch.cat([own.expand(len(prompts), -1, -1), prompts], dim=1)  # (B, 6 + T, C)
         tokens, image_tokens = self.transformer(tokens, image.shared)
         iou_token, mask_tokens = tokens[:, 1], tokens[:, 2 : 2 + NUM_MASKS]
-        brushes = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
-        return Sketch(
+        kernels = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
+        return ScoredPrompts(
             image=image_tokens,
-            brushes=torch.stack(brushes, dim=1),
+            kernels=torch.stack(kernels, dim=1),
             ious=self.iou_prediction_head(iou_token).sigmoid(),
         )
 
-    def draw(self, image: DecoderImage, sketch: Sketch, prompts: Tensor, masks: Tensor) -> Tensor:
-        """Draw some masks of a sketch, a few prompts at a time.
+    def draw(
+        self, image: DecoderImage, scored: ScoredPrompts, prompts: Tensor, masks: Tensor
+    ) -> Tensor:
+        """Draw some of the scored masks, a few prompts at a time.
 
         Args:
             image: From `prepare`.
-            sketch: From `sketch`.
+            scored: From `score`.
             prompts: Index of each prompt to draw, (M,).
             masks: Which of its four masks to draw, (M, Q).
 
         Returns:
             Mask logits, (M, Q, 4h, 4w).
         """
-        brushes = sketch.brushes[prompts[:, None], masks]  # (M, Q, C/8)
-        at_once = self._prompts_at_once(sketch.image)
+        kernels = scored.kernels[prompts[:, None], masks]  # (M, Q, C/8)
+        at_once = self._prompts_at_once(scored.image)
         drawn = [
-            self.output_upscaling(sketch.image[some], brush, image.canvas)
-            for some, brush in zip(prompts.split(at_once), brushes.split(at_once), strict=True)
+            self.output_upscaling(scored.image[some], kernel, image.skips)
+            for some, kernel in zip(prompts.split(at_once), kernels.split(at_once), strict=True)
         ]
         return torch.cat(drawn)
 

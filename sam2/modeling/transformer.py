@@ -60,11 +60,11 @@ class TwoWayLayer(nn.Module):
             Tokens (B, T, C), and image tokens (B, P, C) that differ between prompts from here on.
         """
         tokens = self.norm1(self.self_attn(prompts, prompts))
-        learnt = self.cross_attn_token_to_image.ask_shared(
+        learnt = self.cross_attn_token_to_image.attend_shared(
             tokens + prompts, shared.keys, shared.values
         )
         tokens = self._digest(tokens + learnt)
-        image = self.cross_attn_image_to_token.add_to_shared(
+        image = self.cross_attn_image_to_token.attend_shared(
             shared.tokens, shared.queries, tokens + prompts, tokens
         )
         return tokens, self.norm4(image)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Canvas:
+class SkipFeatures:
     """High-resolution features plus biases, in the order of the products; all masks share it."""
 
     height: int
@@ -46,7 +46,7 @@ class Upscaling(nn.ModuleList):
             ]
         )
 
-    def lay_out(self, high_res_0: Tensor, high_res_1: Tensor) -> Canvas:
+    def lay_out(self, high_res_0: Tensor, high_res_1: Tensor) -> SkipFeatures:
         """Bring the high-resolution features into the order of the products, once per image.
 
         Args:
@@ -54,7 +54,7 @@ class Upscaling(nn.ModuleList):
             high_res_1: Stride 8, (C/4, 2h, 2w).
 
         Returns:
-            The canvas that all masks of the image are drawn on.
+            What `forward` adds at both levels, the same for all masks of the image.
         """
         first, _, _, second = self._layers
         height, width = high_res_1.shape[1] // 2, high_res_1.shape[2] // 2
@@ -63,31 +63,31 @@ class Upscaling(nn.ModuleList):
         stride_4 = high_res_0.unflatten(2, (width, 2, 2)).unflatten(1, (height, 2, 2))
         # (C/8, h, dy, dy', w, dx, dx') to (h, w, dy, dx, dy', dx', C/8)
         stride_4 = stride_4.permute(1, 4, 2, 5, 3, 6, 0) + second.bias
-        return Canvas(
+        return SkipFeatures(
             height=height,
             width=width,
             stride_8=stride_8.reshape(height * width, -1),
             stride_4=stride_4.reshape(4 * height * width, -1),
         )
 
-    def forward(self, image: Tensor, brushes: Tensor, canvas: Canvas) -> Tensor:
+    def forward(self, image: Tensor, kernels: Tensor, skips: SkipFeatures) -> Tensor:
         """Draw masks.
 
         Args:
             image: Image tokens after the transformer, (B, P, C).
-            brushes: What the upscaled features are multiplied with, one row per mask, (B, M, C/8).
-            canvas: From `lay_out`.
+            kernels: What the upscaled features are multiplied with, one row per mask, (B, M, C/8).
+            skips: From `lay_out`.
 
         Returns:
             Mask logits, (B, M, 4h, 4w).
         """
         first, norm, gelu, second = self._layers
-        x = _upscale(image, first, canvas.stride_8)  # (B, P, 4 * C/4)
+        x = _upscale(image, first, skips.stride_8)  # (B, P, 4 * C/4)
         x = gelu(norm(x.unflatten(-1, (4, -1)))).flatten(1, 2)  # (B, 4 P, C/4)
-        x = gelu(_upscale(x, second, canvas.stride_4))  # (B, 4 P, 4 * C/8)
+        x = gelu(_upscale(x, second, skips.stride_4))  # (B, 4 P, 4 * C/8)
         x = x.unflatten(-1, (4, -1)).flatten(1, 2)  # (B, 16 P, C/8)
-        masks = torch.bmm(brushes, x.transpose(1, 2))  # (B, M, 16 P)
-        return _shuffle(masks, canvas.height, canvas.width)
+        masks = torch.bmm(kernels, x.transpose(1, 2))  # (B, M, 16 P)
+        return _shuffle(masks, skips.height, skips.width)
 
     @property
     def _layers(self) -> tuple[nn.ConvTranspose2d, nn.LayerNorm, nn.GELU, nn.ConvTranspose2d]:
