@@ -196,10 +196,16 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _speak() -> None:
     """Send this project's messages to stdout; ranks above 0 only warn."""
-    logging.basicConfig(format="%(message)s", stream=sys.stdout)
-    level = logging.INFO if int(os.environ.get("LOCAL_RANK", 0)) == 0 else logging.WARNING
-    logging.getLogger("no_time_to_train").setLevel(level)
+    ours = logging.getLogger("no_time_to_train")
+    ours.handlers = [logging.StreamHandler(sys.stdout)]
+    first = int(os.environ.get("LOCAL_RANK", 0)) == 0
+    ours.setLevel(logging.INFO if first else logging.WARNING)
+    # Not for the user: how this module calls Lightning, and what Lightning does inside.
     warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within.*")
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+        lambda record: "Tip:" not in record.getMessage()  # advertisements
+    )
 
 
 def _sentence(error: BaseException | None) -> str | None:

@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,12 @@ def write_metrics(
         file.write("\n")
 
 
-def versions(packages: Sequence[str]) -> dict[str, str]:
-    """Installed versions by package name."""
-    return {package: version(package) for package in packages}
+def versions(packages: Sequence[str]) -> dict[str, str | None]:
+    """Installed versions by package name; None for one that runs without being installed."""
+    found: dict[str, str | None] = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found

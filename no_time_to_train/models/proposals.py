@@ -9,8 +9,9 @@ from no_time_to_train.models.images import imagenet_normalise, resize_square
 from no_time_to_train.structures import Proposals
 from sam2 import ImageFeatures, ImageModel
 
-CPU_CHUNK = 4
-"""Prompts decoded at once on a CPU: their image tokens (4 MB each at 1024 px) stay in cache."""
+CPU_CACHE = 16 << 20
+"""Bytes of image tokens that a CPU decodes at once, so that they stay in its cache: 4 prompts of
+SAM 2 at 1024 pixels, far more of a small model."""
 
 
 def point_grid(points_per_side: int, image_size: int) -> Tensor:
@@ -24,7 +25,8 @@ def point_grid(points_per_side: int, image_size: int) -> Tensor:
         (points_per_side ** 2, 2) float32 (x, y) in pixels; x is the slower axis, so points run
         down the columns first and ties in suppression fall as in the published numbers.
     """
-    steps = torch.linspace(0, image_size - 1, points_per_side)
+    # The prompt encoder adds another half pixel; the published numbers were made so.
+    steps = torch.linspace(0, image_size - 1, points_per_side) + 0.5
     xs, ys = torch.meshgrid(steps, steps, indexing="ij")
     return torch.stack([xs, ys], dim=-1).reshape(-1, 2)
 
@@ -63,8 +65,11 @@ class PointProposer(nn.Module):
         Returns:
             Proposals in grid order, without those that hold no pixel.
         """
-        on_cpu = self.points.device.type == "cpu"
-        chunk_size = min(self.chunk_size, CPU_CHUNK) if on_cpu else self.chunk_size
+        chunk_size = self.chunk_size
+        if self.points.device.type == "cpu":
+            tokens = features.embedding  # of one prompt: each has its own copy
+            fitting = CPU_CACHE // (tokens.numel() * tokens.element_size())
+            chunk_size = max(1, min(chunk_size, fitting))
         logits, ious = self.network.best_masks(
             features, self.points, self.iou_threshold, chunk_size
         )

@@ -50,10 +50,11 @@ class MemoryPictures:
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(self._stage().iterdir()):
             self.finished.append(path.replace(self.folder / path.name))
+        if self._staged is not None:
+            self._staged.cleanup()
 
     def _stage(self) -> Path:
-        # Beside the folder: within one file system a move is a rename. Removed when the run ends,
-        # however.
+        # Beside the folder, so that a move is a rename; removed however the run ends.
         if self._staged is None:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._staged = tempfile.TemporaryDirectory(prefix=".drawing_", dir=self.folder.parent)

@@ -1,0 +1,163 @@
+"""A working directory with photographs, and the demo networks, for commands as users type them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import runpy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from no_time_to_train.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = "--model.init_args.model_cfg."
+DATA = "--model.init_args.dataset_cfgs."
+CONFIGS = ("configs/matching_cdfsod_template.yaml", "configs/demo.yaml")
+PICKS = {"4": [{"img_id": 3, "ann_ids": [3]}], "11": [{"img_id": 1, "ann_ids": [1]}]}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_test(*arguments: str) -> Outcome:
+    """Run `test ARGUMENTS` in this process."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(["test", *arguments])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def settings(**values: object) -> list[str]:
+    """Flags by a short name: m_ is model_cfg, f_ and t_ are the fill_memory and test data sets."""
+    places = {"m": MODEL, "f": f"{DATA}fill_memory.", "t": f"{DATA}test."}
+    flags = []
+    for name, value in values.items():
+        place, _, key = name.partition("_")
+        flags += [places[place] + key.replace("__", "."), str(value)]
+    return flags
+
+
+def base() -> list[str]:
+    """Demo networks, few prompts, two classes with one reference each."""
+    configs = [part for name in CONFIGS for part in ("--config", str(ROOT / name))]
+    return configs + settings(
+        m_sam2_infer_cfgs__points_per_side=6,
+        m_memory_bank_cfg__category_num=2,
+        m_memory_bank_cfg__length=1,
+        m_dataset_name="photos",
+    )
+
+
+def references(**overrides: object) -> list[str]:
+    """The reference photographs."""
+    return settings(
+        f_root="photos/images",
+        f_json_file="photos/annotations/custom_references_with_segm.json",
+        f_memory_pkl="references.json",
+        f_memory_length=1,
+        f_cat_names="motorcycle,coin",
+        **overrides,
+    )
+
+
+def targets(**overrides: object) -> list[str]:
+    """The target photographs."""
+    return settings(
+        t_root="photos/images",
+        t_json_file="photos/annotations/custom_targets.json",
+        t_cat_names="motorcycle,coin",
+        **overrides,
+    )
+
+
+def fill(*more: str, out_path: str = "filled.pth") -> Outcome:
+    """Stage 1."""
+    mode = ("--model.test_mode", "fill_memory", "--out_path", out_path)
+    return run_test(*base(), *references(), *mode, *more)
+
+
+def postprocess(*more: str) -> Outcome:
+    """Stage 2."""
+    mode = ("--model.test_mode", "postprocess_memory")
+    paths = ("--ckpt_path", "filled.pth", "--out_path", "memory.pth")
+    return run_test(*base(), *mode, *paths, *more)
+
+
+def vis(*more: str, ckpt_path: str = "memory.pth") -> Outcome:
+    """Stage 2.1."""
+    mode = ("--model.test_mode", "vis_memory", "--ckpt_path", ckpt_path)
+    return run_test(*base(), *references(), *mode, *more)
+
+
+def segment(*more: str, ckpt_path: str = "memory.pth") -> Outcome:
+    """Stage 3."""
+    mode = ("--model.test_mode", "test", "--ckpt_path", ckpt_path)
+    return run_test(*base(), *targets(), *mode, *more)
+
+
+@pytest.fixture(scope="session")
+def demo_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that scripts/make_demo_checkpoints.py writes."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "demo"
+    runpy.run_path(str(ROOT / "scripts" / "make_demo_checkpoints.py"))["write_checkpoints"](folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def memories(
+    demo_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Path], None]:
+    """Puts the memories of the photographs, filled and post-processed, into a folder."""
+    made = tmp_path_factory.mktemp("memories")
+    furnish(made, demo_checkpoints)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made)
+        assert fill().code == 0
+        assert postprocess().code == 0
+
+    def put(folder: Path) -> None:
+        for name in ("filled.pth", "memory.pth"):
+            (folder / name).symlink_to(made / name)
+
+    return put
+
+
+@pytest.fixture
+def bench(tmp_path: Path, demo_checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory: photographs, a reference set, checkpoints, no memory yet."""
+    furnish(tmp_path, demo_checkpoints)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def ready(bench: Path, memories: Callable[[Path], None]) -> Path:
+    """The same, with a filled and a post-processed memory."""
+    memories(bench)
+    return bench
+
+
+def furnish(folder: Path, checkpoints: Path) -> None:
+    """Lay out a working directory."""
+    (folder / "photos" / "annotations").mkdir(parents=True)
+    (folder / "photos" / "images").mkdir()
+    for part in ("annotations", "images"):
+        for path in (ROOT / "photos" / part).iterdir():
+            (folder / "photos" / part / path.name).symlink_to(path)
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "demo").symlink_to(checkpoints)
+    (folder / "references.json").write_text(json.dumps(PICKS))

@@ -1,0 +1,110 @@
+"""The four stages, one after the other, on the photographs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from no_time_to_train.api import FewShotSegmenter
+from no_time_to_train.config import EncoderConfig, ModelConfig, Sam2InferConfig
+from tests.cli.conftest import fill, postprocess, segment, vis
+
+
+def test_stages__leave_memories_without_networks_or_dense_maps(bench: Path) -> None:
+    assert fill().code == 0
+    filled = torch.load("filled.pth", weights_only=True)["state_dict"]
+    assert filled["seg_model.mem_fill_counts"].tolist() == [1, 1]
+    assert all(name.startswith("seg_model.mem_") for name in filled)
+    assert postprocess().code == 0
+    finalised = torch.load("memory.pth", weights_only=True)["state_dict"]
+    assert finalised["seg_model.mem_postprocessed"]
+    assert not {"seg_model.mem_feats", "seg_model.mem_patches"} & finalised.keys()
+    means = "seg_model.mem_feats_ins_avg"
+    assert torch.equal(filled[means], finalised[means])
+
+
+def test_vis_memory__draws_one_picture_per_reference(ready: Path) -> None:
+    outcome = vis()
+    assert outcome.code == 0, outcome.err
+    folder = ready / "results_analysis" / "memory_vis"
+    assert sorted(path.name for path in (folder / "photos").iterdir()) == ["0_3.png", "1_1.png"]
+    assert [path.name for path in folder.iterdir()] == ["photos"]
+    assert Image.open(folder / "photos" / "1_1.png").size == (3 * 252 + 2 * 5, 252)
+
+
+def test_segment__prints_tables_and_writes_results_metrics_and_pictures(ready: Path) -> None:
+    outcome = segment(
+        *("--export_result", "found/results.json"),
+        *("--model.init_args.model_cfg.test.online_vis", "True"),
+        *("--model.init_args.model_cfg.test.vis_thr", "0.2"),
+        *("--seed", "7", "--n_shot", "1", "--coco_semantic_split", "2"),
+        *("--trainer.logger.save_dir", "logs"),
+    )
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.index("BBOX RESULTS:") < outcome.out.index("SEGM RESULTS:")
+    assert outcome.out.count("Average Precision") == 12
+    records = json.loads(Path("found/results.json").read_text())
+    assert records
+    assert [record["image_id"] for record in records] == sorted(r["image_id"] for r in records)
+    named = Path("inst_to_segm/coco_inst_semantic_split_2_1shot_7seed_results.json")
+    assert json.loads(named.read_text()) == records
+    (metrics,) = Path("logs").rglob("metrics.json")
+    content = json.loads(metrics.read_text())
+    assert content["images"] == 3
+    assert content["seed"] == 7
+    assert set(content["box"]) == set(content["mask"])
+    assert content["config"]["model"]["init_args"]["model_cfg"]["test"]["vis_thr"] == 0.2
+    pictures = sorted(path.name for path in Path("results_analysis/photos").iterdir())
+    assert pictures == ["chelsea.jpg", "coins_bottom.png", "motorcycle_right.jpg"]
+    assert Image.open("results_analysis/photos/chelsea.jpg").size == (2 * 451 + 10, 300)
+
+
+def test_segment__batches_and_workers_change_nothing(ready: Path) -> None:
+    results = []
+    for batch_size, workers in ((1, 0), (2, 1)):
+        path = f"{batch_size}.json"
+        loading = "--model.init_args.data_load_cfgs."
+        outcome = segment(
+            *(f"{loading}batch_size", str(batch_size), f"{loading}workers", str(workers)),
+            *("--export_result", path),
+        )
+        assert outcome.code == 0, outcome.err
+        results.append(json.loads(Path(path).read_text()))
+    one, two = results
+    assert [r["segmentation"] for r in one] == [r["segmentation"] for r in two]
+    np.testing.assert_allclose([r["score"] for r in one], [r["score"] for r in two], atol=1e-5)
+
+
+def test_segment__an_image_without_any_mask_gives_an_empty_result(ready: Path) -> None:
+    outcome = segment(
+        *("--model.init_args.model_cfg.sam2_infer_cfgs.iou_thr", "1"),
+        *("--export_result", "none.json", "--model.init_args.model_cfg.test.online_vis", "True"),
+    )
+    assert outcome.code == 0, outcome.err
+    assert json.loads(Path("none.json").read_text()) == []
+    assert "BBOX RESULTS:" in outcome.out
+    assert Path("results_analysis/photos/coins_bottom.png").is_file()
+
+
+def test_api__finds_the_same_as_the_command_line(ready: Path) -> None:
+    assert segment("--export_result", "cli.json").code == 0
+    segmenter = FewShotSegmenter(
+        ModelConfig(
+            sam2_cfg_file="sam2_hiera_demo.yaml",
+            sam2_ckpt_path="checkpoints/demo/sam2_hiera_demo.pt",
+            encoder_cfg=EncoderConfig(name="dinov2_demo", img_size=252),
+            encoder_ckpt_path="checkpoints/demo/dinov2_demo.pth",
+            sam2_infer_cfgs=Sam2InferConfig(points_per_side=6),
+        ),
+        device="cpu",
+    )
+    segmenter.load("memory.pth")
+    assert segmenter.class_names == ["motorcycle", "coin"]
+    prediction = segmenter.segment("photos/images/coins_bottom.png")
+    expected = [r for r in json.loads(Path("cli.json").read_text()) if r["image_id"] == 2]
+    assert prediction.to_coco(image_id=2, category_ids=[4, 11]) == expected
+    assert prediction.draw(threshold=0).size == (384, 215)
