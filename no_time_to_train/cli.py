@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -210,12 +212,20 @@ def _speak() -> None:
 
 def _sentence(error: BaseException | None) -> str | None:
     """What an InputError says, also where jsonargparse or a worker process has wrapped it."""
+    if isinstance(error, MisconfigurationException):
+        return f"trainer: {' '.join(str(error).split())}{_without_gpu(error)}"
     while error is not None:
         if isinstance(error, InputError):
             # torch re-raises a worker's error with the traceback as text in front of the sentence.
             return " ".join(str(error).rpartition("InputError: ")[2].split())
         error = error.__cause__ or error.__context__
     return None
+
+
+def _without_gpu(error: MisconfigurationException) -> str:
+    about_gpu = "gpu" in str(error).lower() and not torch.cuda.is_available()
+    repair = "; add `--trainer.accelerator cpu --trainer.devices 1` on a machine without a GPU"
+    return repair if about_gpu else ""
 
 
 def _leave(sentence: str) -> NoReturn:

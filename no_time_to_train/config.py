@@ -35,6 +35,8 @@ Sam2Name = Literal[
     "sam2.1_hiera_l.yaml",
     "sam2_hiera_demo.yaml",
 ]
+SAM2_STRIDE = 32
+"""Pixels per step of SAM 2's coarsest feature map."""
 
 
 class TestMode(str, Enum):
@@ -252,7 +254,10 @@ class TestDataConfig:
     """Class names, comma-separated; they win over class_split."""
 
     def __post_init__(self) -> None:
-        _require(self.image_size >= 1, f"test.image_size must be 1 or more, got {self.image_size}")
+        _require(
+            self.image_size >= SAM2_STRIDE and self.image_size % SAM2_STRIDE == 0,
+            f"test.image_size must be a multiple of {SAM2_STRIDE}, got {self.image_size}",
+        )
         _require(
             not self.norm_img, "test.norm_img must be False: the networks normalise their input"
         )

@@ -9,8 +9,8 @@ from no_time_to_train.models.images import imagenet_normalise, resize_square
 from no_time_to_train.structures import Proposals
 from sam2 import ImageFeatures, ImageModel
 
-CPU_CACHE = 16 << 20
-"""Bytes of image tokens that a CPU decodes at once, so that they stay in its cache: 4 prompts of
+CPU_CACHE = 8 << 20
+"""Bytes of image tokens that a CPU decodes at once, so that they stay in its cache: 2 prompts of
 SAM 2 at 1024 pixels, far more of a small model."""
 
 

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from lightning import Callback, LightningModule, Trainer
 
 from no_time_to_train.models.segmenter import Segmenter, reference_weights
 from no_time_to_train.structures import Reference
@@ -13,7 +14,7 @@ from no_time_to_train.visualization.memory import draw_reference
 from no_time_to_train.visualization.predictions import save_picture
 
 
-class MemoryPictures:
+class MemoryPictures(Callback):
     """Pictures of one run; they appear in their folder together, when all are drawn."""
 
     def __init__(self, folder: Path) -> None:
@@ -50,11 +51,20 @@ class MemoryPictures:
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(self._stage().iterdir()):
             self.finished.append(path.replace(self.folder / path.name))
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove what was not finished."""
         if self._staged is not None:
             self._staged.cleanup()
+            self._staged = None
+
+    def on_exception(self, trainer: Trainer, module: LightningModule, error: BaseException) -> None:
+        """Leave no picture of a run that failed; Lightning calls this."""
+        self.discard()
 
     def _stage(self) -> Path:
-        # Beside the folder, so that a move is a rename; removed however the run ends.
+        # Beside the folder, so that a move is a rename.
         if self._staged is None:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._staged = tempfile.TemporaryDirectory(prefix=".drawing_", dir=self.folder.parent)

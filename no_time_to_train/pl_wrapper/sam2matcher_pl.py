@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import LightningModule
+from lightning import Callback, LightningModule
 from torch.utils.data import DataLoader
 
 from no_time_to_train.config import DataLoadConfig, DatasetsConfig, ModelConfig, TestMode
@@ -146,6 +146,10 @@ class Sam2MatcherLightningModel(LightningModule):
                 f"{self.memory.path} holds features of {found} channels, but "
                 f"{self.model_cfg.encoder_cfg.name} makes {width}; use the encoder that filled it"
             )
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Let the pictures know of errors."""
+        return [self.pictures]
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Images of this rank; for a stage without images, one empty step."""

@@ -1,0 +1,201 @@
+"""Mistakes in settings: exit code 2, one line that names the key and the repair, nothing built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cli.conftest import (
+    CONFIGS,
+    DATA,
+    MODEL,
+    ROOT,
+    Outcome,
+    base,
+    fill,
+    postprocess,
+    run_test,
+    segment,
+    settings,
+)
+
+
+def assert_one_line(outcome: Outcome, *words: str) -> None:
+    """An exit code of 2 and one line that holds all of these words."""
+    assert outcome.code == 2
+    errors = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, outcome.err
+    assert outcome.err.splitlines()[-1] == errors[0]
+    assert "Traceback" not in outcome.err
+    for word in words:
+        assert word in errors[0], errors[0]
+
+
+def changed(path: str, value: Any, rename: str | None = None) -> dict[str, Any]:
+    """The template with one leaf set, or one key renamed."""
+    config = yaml.safe_load((ROOT / CONFIGS[0]).read_text())
+    *parents, last = path.split(".")
+    node = config
+    for key in parents:
+        node = node[int(key)] if isinstance(node, list) else node[key]
+    if rename:
+        node[rename] = node.pop(last)
+    else:
+        node[last] = value
+    return config
+
+
+IN_MODEL = "model.init_args.model_cfg."
+IN_DATA = "model.init_args.dataset_cfgs."
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "rename", "words"),
+    [
+        (IN_MODEL + "sam2_infer_cfgs.iou_thr", None, "iou_thresh", ["iou_thresh", "iou_thr?"]),
+        (IN_MODEL + "sam2_infer_cfgs", None, "sam2_infer_cfg", ["sam2_infer_cfg", "did you mean"]),
+        ("model.init_args.model_cfg", None, "model_config", ["model_config", "model_cfg"]),
+        (IN_DATA + "test.json_file", None, "json", ["test.json", "json_file?"]),
+        ("trainer.devices", None, "device", ["trainer.device", "trainer.devices?"]),
+        (IN_MODEL + "sam2_infer_cfgs.points_per_side", [32], None, ["points_per_side", "int"]),
+        (
+            IN_MODEL + "memory_bank_cfg.length",
+            "ten",
+            None,
+            ["memory_bank_cfg.length", "int", "ten"],
+        ),
+        (IN_MODEL + "memory_bank_cfg.length", 0, None, ["memory_bank_cfg.length", "1 or more"]),
+        (IN_MODEL + "memory_bank_cfg.enable", False, None, ["memory_bank_cfg.enable", "True"]),
+        (IN_MODEL + "sam2_infer_cfgs.nms_thr", 1.5, None, ["nms_thr", "between 0 and 1", "1.5"]),
+        (IN_MODEL + "sam2_infer_cfgs.cls_num_per_mask", 0, None, ["cls_num_per_mask", "-1"]),
+        (
+            IN_MODEL + "sam2_cfg_file",
+            "sam2_huge.yaml",
+            None,
+            ["sam2_cfg_file", "sam2_hiera_l.yaml"],
+        ),
+        (IN_MODEL + "encoder_cfg.name", "dinov3", None, ["encoder_cfg.name", "dinov2_large"]),
+        (IN_MODEL + "encoder_cfg.img_size", 500, None, ["img_size", "multiple", "14", "500"]),
+        (IN_MODEL + "name", "matching", None, ["model_cfg.name", "matching_baseline_noAMG"]),
+        (IN_MODEL + "test.online_vis", "maybe", None, ["online_vis", "bool", "maybe"]),
+        (IN_DATA + "fill_memory.norm_img", True, None, ["fill_memory.norm_img", "False"]),
+        (IN_DATA + "test.with_query_points", True, None, ["with_query_points", "False"]),
+        (IN_DATA + "test.cat_names", [False, True], None, ["cat_names", "quote it"]),
+        (IN_DATA + "fill_memory.context_ratio", -1, None, ["context_ratio", "0 or more"]),
+        ("model.init_args.data_load_cfgs.workers", -1, None, ["workers", "0 or more"]),
+        ("model.init_args.test_mode", "testing", None, ["test_mode", "fill_memory", "testing"]),
+        ("model.class_path", "no_time_to_train.Nothing", None, ["Nothing"]),
+        ("trainer.logger.0.init_args.save_dir", None, "save_dirr", ["save_dirr"]),
+    ],
+)
+def test_wrong_yaml__is_one_line_with_key_and_repair(
+    bench: Path, path: str, value: Any, rename: str | None, words: list[str]
+) -> None:
+    Path("wrong.yaml").write_text(yaml.safe_dump(changed(path, value, rename)))
+    mode = () if path.endswith("test_mode") else ("--model.test_mode", "postprocess_memory")
+    outcome = run_test("--config", "wrong.yaml", *mode, "--ckpt_path", "a", "--out_path", "b")
+    assert_one_line(outcome, *words)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--outpath", "x"], ["outpath", "out_path?"]),
+        ([MODEL + "memory_bank_cfg.lenght", "3"], ["memory_bank_cfg.lenght", "length?"]),
+        ([DATA + "test.cat_names", "boat,,bird"], ["cat_names", "empty class name"]),
+        (["--model.tst_mode", "test"], ["tst_mode", "test_mode?"]),
+        (["stray"], ["stray"]),
+        (["--config", "missing.yaml"], ["missing.yaml"]),
+        (["--config", "broken.yaml"], ["config"]),
+        (["--trainer.accelerator", "gpu"], ["trainer", "gpu", "--trainer.accelerator cpu"]),
+    ],
+)
+def test_wrong_flag__is_one_line(ready: Path, flags: list[str], words: list[str]) -> None:
+    Path("broken.yaml").write_text("model: [")
+    assert_one_line(segment(*flags), *words)
+
+
+def test_no_config__says_what_to_add(bench: Path) -> None:
+    assert_one_line(run_test(), "--config")
+
+
+def test_no_subcommand__names_it(bench: Path) -> None:
+    from no_time_to_train.cli import main
+
+    with pytest.raises(SystemExit) as stop:
+        main(["fit"])
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("mode", ["fill_memory", "postprocess_memory"])
+def test_out_path__is_asked_for_before_any_work(bench: Path, mode: str) -> None:
+    outcome = run_test(*base(), "--model.test_mode", mode, "--ckpt_path", "x")
+    assert_one_line(outcome, "--out_path", mode)
+
+
+@pytest.mark.parametrize("mode", ["postprocess_memory", "vis_memory", "test"])
+def test_ckpt_path__is_asked_for_before_any_work(bench: Path, mode: str) -> None:
+    outcome = run_test(*base(), "--model.test_mode", mode, "--out_path", "x")
+    assert_one_line(outcome, "--ckpt_path", mode)
+
+
+def test_category_num__must_match_the_names(ready: Path) -> None:
+    wrong = settings(m_memory_bank_cfg__category_num=3)
+    assert_one_line(fill(*wrong), "category_num", "3", "2 classes", "motorcycle, coin")
+    assert not Path("x.pth").exists()
+    assert_one_line(segment(*wrong), "category_num", "3", "set category_num to 2")
+
+
+def test_memory_length__must_match_the_bank(bench: Path) -> None:
+    outcome = fill(*settings(m_memory_bank_cfg__length=5))
+    assert_one_line(outcome, "memory_length", "5", "number of shots")
+
+
+def test_memory_length__must_match_the_reference_set(bench: Path) -> None:
+    outcome = fill(*settings(m_memory_bank_cfg__length=2, f_memory_length=2))
+    assert_one_line(outcome, "memory_length", "motorcycle has 1", "coin has 1")
+
+
+def test_image_size__must_match_the_encoder(bench: Path) -> None:
+    assert_one_line(fill(*settings(f_image_size=518)), "image_size", "img_size", "252")
+
+
+def test_patch_size__must_match_the_network(bench: Path) -> None:
+    wrong = settings(m_encoder_cfg__patch_size=12)
+    assert_one_line(fill(*wrong), "patch_size", "14")
+
+
+def test_sam2_image_size__must_fit_the_network(ready: Path) -> None:
+    assert_one_line(segment(*settings(t_image_size=250)), "test.image_size", "32", "250")
+
+
+def test_bank_length__must_match_the_checkpoint(ready: Path) -> None:
+    outcome = segment(*settings(m_memory_bank_cfg__length=3))
+    assert_one_line(outcome, "memory.pth", "length", "set it to 1")
+    assert_one_line(postprocess(*settings(m_memory_bank_cfg__length=3)), "length")
+
+
+@pytest.mark.parametrize("flag", ["--export_result", "--out_path"])
+def test_output__that_cannot_be_written_is_seen_before_any_work(ready: Path, flag: str) -> None:
+    Path("file").write_text("")
+    run = segment if flag == "--export_result" else postprocess
+    assert_one_line(run(flag, "file/below/out"), flag, "file", "not a folder")
+    assert_one_line(run(flag, "photos"), flag, "photos", "is a folder")
+
+
+def test_pictures__that_cannot_be_written_are_seen_before_any_work(ready: Path) -> None:
+    Path("results_analysis").write_text("")
+    assert_one_line(segment(*settings(m_test__online_vis=True)), "pictures", "not a folder")
+
+
+def test_published_yaml__with_pytorch_lightning_class_paths_is_accepted(ready: Path) -> None:
+    text = (ROOT / CONFIGS[0]).read_text()
+    old = text.replace("lightning.pytorch.", "pytorch_lightning.")
+    assert old != text
+    Path("old.yaml").write_text(old)
+    outcome = run_test("--config", "old.yaml", "--print_config")
+    assert outcome.code == 0
+    assert "lightning.pytorch.callbacks.TQDMProgressBar" in outcome.out
