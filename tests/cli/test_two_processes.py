@@ -1,0 +1,63 @@
+"""Two processes on one machine give what one gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from tests.cli.conftest import ROOT, base, references, settings, targets
+
+TWO = ("--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp")
+ONE = ("--trainer.accelerator", "cpu", "--trainer.devices", "1")
+
+
+def run(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run_lightening.py"), "test", *base(), *arguments],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_two_processes__odd_numbers_of_references_and_images(bench: Path) -> None:
+    first, second = {"img_id": 1, "ann_ids": [1]}, {"img_id": 1, "ann_ids": [2]}
+    Path("references.json").write_text(json.dumps({"11": [first, second, first]}))
+    shots = settings(
+        m_memory_bank_cfg__length=3,
+        m_memory_bank_cfg__category_num=1,
+    )
+    data = (*references(), *settings(f_memory_length=3, f_cat_names="coin"), *shots)
+    for name, devices in (("one", ONE), ("two", TWO)):
+        run(*data, "--model.test_mode", "fill_memory", "--out_path", f"{name}.pth", *devices)
+    one, two = (
+        torch.load(f"{name}.pth", weights_only=True)["state_dict"] for name in ("one", "two")
+    )
+    assert one.keys() == two.keys()
+    assert one["seg_model.mem_fill_counts"].tolist() == [3]
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+    run(*shots, "--model.test_mode", "postprocess_memory", "--ckpt_path", "two.pth",
+        "--out_path", "memory.pth", *ONE)  # fmt: skip
+    printed = {}
+    for name, devices in (("one", ONE), ("two", TWO)):
+        printed[name] = run(
+            *targets(), *settings(t_cat_names="coin"), *shots, "--ckpt_path", "memory.pth",
+            "--export_result", f"{name}.json", *devices,
+        )  # fmt: skip
+    results = [json.loads(Path(f"{name}.json").read_text()) for name in ("one", "two")]
+    assert results[0] == results[1]
+    assert {record["image_id"] for record in results[0]} >= {2, 4}
+    tables = [
+        text[text.index("BBOX RESULTS:") :].partition("class  ")[0] for text in printed.values()
+    ]
+    assert tables[0] == tables[1]
+    assert printed["two"].count("BBOX RESULTS:") == 1
