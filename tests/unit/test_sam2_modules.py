@@ -79,13 +79,13 @@ def test_upscaling__equals_transposed_convolutions():
     first, norm, _, second = upscaling
     image = torch.randn(3, 32, 5, 4)
     high_res_0, high_res_1 = torch.randn(4, 20, 16), torch.randn(8, 10, 8)
-    brushes = torch.randn(3, 2, 4)
+    kernels = torch.randn(3, 2, 4)
 
     x = F.conv_transpose2d(image, first.weight, first.bias, stride=2) + high_res_1
     x = F.gelu(norm(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
     x = F.gelu(F.conv_transpose2d(x, second.weight, second.bias, stride=2) + high_res_0)
-    expected = torch.einsum("bmc,bchw->bmhw", brushes, x)
+    expected = torch.einsum("bmc,bchw->bmhw", kernels, x)
 
-    canvas = upscaling.lay_out(high_res_0, high_res_1)
-    masks = upscaling(image.flatten(2).transpose(1, 2), brushes, canvas)
+    skips = upscaling.lay_out(high_res_0, high_res_1)
+    masks = upscaling(image.flatten(2).transpose(1, 2), kernels, skips)
     torch.testing.assert_close(masks, expected, rtol=1e-5, atol=1e-5)

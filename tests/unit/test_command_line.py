@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+
+from no_time_to_train.command_line import (
+    current_class_paths,
+    explain,
+    known_settings,
+    read_class_names,
+)
+from no_time_to_train.config import ClassNames
+
+
+def test_read_class_names__splits_at_commas_and_strips() -> None:
+    assert read_class_names("boat, traffic light") == ClassNames(["boat", "traffic light"])
+
+
+def test_read_class_names__takes_a_yaml_list() -> None:
+    assert read_class_names(["boat", "bird"]) == ("boat", "bird")
+
+
+def test_read_class_names__refuses_what_yaml_made_of_no() -> None:
+    with pytest.raises(ValueError, match="quote it"):
+        read_class_names([False, "yes"])
+
+
+def test_current_class_paths__renames_the_old_package_and_nothing_else() -> None:
+    text = "class_path: pytorch_lightning.loggers.CSVLogger  # my_pytorch_lightning.x"
+    assert current_class_paths(text) == (
+        "class_path: lightning.pytorch.loggers.CSVLogger  # my_pytorch_lightning.x"
+    )
+
+
+def test_known_settings__hold_every_kind() -> None:
+    known = set(known_settings())
+    assert {
+        "model_cfg.sam2_infer_cfgs.iou_thr",
+        "dataset_cfgs.test.cat_names",
+        "data_load_cfgs.workers",
+        "trainer.devices",
+        "out_path",
+    } <= known
+
+
+def test_explain__digs_through_nested_reasons() -> None:
+    message = (
+        'Parser key "model":\n'
+        "  Does not validate against any of the Union subtypes\n"
+        "  Subtypes: [<class 'Model'>, <class 'NoneType'>]\n"
+        "  Errors:\n"
+        "    - Problem with given class_path 'package.Model':\n"
+        '        Parser key "model_cfg.length":\n'
+        "          Expected a <class 'int'>. Got value: ten\n"
+        "    - Expected a <class 'NoneType'>\n"
+        "  Given value type: <class 'dict'>\n"
+        "  Given value: {'length': 'ten'}"
+    )
+    assert explain(message) == "model_cfg.length: expected int, got ten"
+
+
+def test_explain__suggests_the_key_with_the_nearest_path() -> None:
+    message = "unrecognized arguments: --dataset_cfgs.test.jsonfile=x"
+    assert explain(message).endswith("did you mean dataset_cfgs.test.json_file?")
+
+
+def test_explain__without_a_near_key_says_where_to_look() -> None:
+    assert "--print_config" in explain("unrecognized arguments: --qqqqqq=1")

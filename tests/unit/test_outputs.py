@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from no_time_to_train.errors import InputError
+from no_time_to_train.outputs import check_writable, semantic_results_path, versions
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ((2, 5, 42), "coco_inst_semantic_split_2_5shot_42seed_results.json"),
+        ((None, 5, None), "coco_inst_5shot_results.json"),
+        ((1, None, 0), "coco_inst_semantic_split_1_0seed_results.json"),
+    ],
+)
+def test_semantic_results_path__has_a_part_per_flag(
+    flags: tuple[int | None, int | None, int | None], name: str
+) -> None:
+    assert semantic_results_path(*flags) == Path("inst_to_segm") / name
+
+
+def test_semantic_results_path__without_flags_is_none() -> None:
+    assert semantic_results_path(None, None, None) is None
+
+
+def test_check_writable__takes_a_file_in_folders_that_are_yet_to_be_made(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a" / "b" / "out.pth", "--out_path")
+    assert not (tmp_path / "a").exists()
+
+
+def test_check_writable__refuses_a_folder_and_what_lies_below_a_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--out_path .* is a folder"):
+        check_writable(tmp_path, "--out_path")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file, not a folder"):
+        check_writable(tmp_path / "file" / "out.pth", "--out_path")
+
+
+def test_versions__of_what_is_not_installed_is_none() -> None:
+    assert versions(["no-such-package"]) == {"no-such-package": None}
