@@ -145,7 +145,7 @@ class NoTimeToTrainCLI(LightningCLI):
                 path,
                 config=self.config_dump,
                 seconds=seconds,
-                images=len(targets),
+                images=len(self.model.records),
                 evaluation=evaluation,
             )
             logger.info("Metrics written to %s", path)

@@ -33,6 +33,36 @@ def memory_size(tensors: Mapping[str, Tensor]) -> MemorySize:
     return MemorySize(*tensors["mem_feats_ins_avg"].shape)
 
 
+def missing_tensors(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Names that a stored memory of its kind should have and this one has not."""
+    names = {"mem_feats_ins_avg", "mem_fill_counts"}
+    if is_postprocessed(tensors):
+        names |= {"mem_feats_avg", "mem_ins_sim_avg", "mem_feats_centers"}
+        names |= {"mem_pca_mean", "mem_pca_components"}
+    elif "mem_feats" in tensors:
+        names |= {"mem_masks"}
+    else:
+        names |= {"mem_mask_sums", "mem_feats_fg_avg", "mem_fg_counts"}
+        names |= {"mem_patch_counts", "mem_patches"}
+    return sorted(names - tensors.keys())
+
+
+def vanished_references(tensors: Mapping[str, Tensor]) -> list[tuple[int, int]]:
+    """Class index and slot of references without any patch.
+
+    The published code stores them: as NaN once post-processed, as a mask of zeros before.
+    """
+    if is_postprocessed(tensors):
+        unusable = ~tensors["mem_feats_ins_avg"].isfinite().all(dim=2)  # (K, S)
+    elif "mem_feats" in tensors:
+        unusable = tensors["mem_masks"].sum(dim=2) <= 0  # (K, S)
+    else:
+        return []
+    slots = torch.arange(unusable.shape[1])
+    unusable &= slots < tensors["mem_fill_counts"][:, None]
+    return [(int(index), int(slot)) for index, slot in unusable.nonzero()]
+
+
 def is_postprocessed(tensors: Mapping[str, Tensor]) -> bool:
     """Whether class statistics are in it, so that it can segment."""
     return bool(tensors.get("mem_postprocessed", torch.tensor(False)).any())

@@ -8,7 +8,12 @@ from collections.abc import Sequence
 from no_time_to_train.config import DatasetsConfig, ModelConfig
 from no_time_to_train.dataset.memory_checkpoint import MemoryFile
 from no_time_to_train.errors import InputError
-from no_time_to_train.models.memory_format import is_postprocessed, memory_size
+from no_time_to_train.models.memory_format import (
+    is_postprocessed,
+    memory_size,
+    missing_tensors,
+    vanished_references,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +58,9 @@ def check_memory(memory: MemoryFile, model: ModelConfig) -> None:
     """Compare a memory checkpoint with the settings it is used under.
 
     Raises:
-        InputError: Another number of classes or shots, or another encoder.
+        InputError: Another number of classes or shots, another encoder, or unusable contents.
     """
+    _check_usable(memory)
     size, bank = memory_size(memory.tensors), model.memory_bank_cfg
     for setting, wanted, found in (
         ("category_num", bank.category_num, size.classes),
@@ -71,6 +77,19 @@ def check_memory(memory: MemoryFile, model: ModelConfig) -> None:
         raise InputError(
             f"{memory.path} was filled with {memory.info.encoder}, but model_cfg.encoder_cfg.name "
             f"is {encoder}; use the same encoder, or fill the memory again"
+        )
+
+
+def _check_usable(memory: MemoryFile) -> None:
+    missing = missing_tensors(memory.tensors)
+    if missing:
+        raise InputError(f"the memory in {memory.path} lacks {_listed(missing)}; fill it again")
+    places = vanished_references(memory.tensors)
+    vanished = [f"reference {slot} of class {index}" for index, slot in places]
+    if vanished:
+        raise InputError(
+            f"{memory.path} holds references whose mask vanished at patch resolution "
+            f"({_listed(vanished)}), which makes every score NaN; fill it again"
         )
 
 

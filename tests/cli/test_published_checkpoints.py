@@ -115,6 +115,27 @@ def test_published_memory__filled_can_be_post_processed_here(dense: dict[str, Te
     assert_same(found("memory.pth"), found("ours.pth"))
 
 
+def test_published_memory__with_a_vanished_reference_is_refused(dense: dict[str, Tensor]) -> None:
+    dense["mem_masks"][1, 0] = 0
+    save("zeros.pth", filled(dense))
+    outcome = postprocess("--ckpt_path", "zeros.pth", "--out_path", "ours.pth")
+    assert outcome.code == 2
+    assert "reference 0 of class 1" in outcome.err
+    save("nan.pth", finalised(dense))
+    outcome = segment(ckpt_path="nan.pth")
+    assert outcome.code == 2
+    assert "reference 0 of class 1" in outcome.err
+
+
+def test_published_memory__incomplete_is_refused(dense: dict[str, Tensor]) -> None:
+    tensors = finalised(dense)
+    del tensors["mem_pca_mean"]
+    save("incomplete.pth", tensors)
+    outcome = segment(ckpt_path="incomplete.pth")
+    assert outcome.code == 2
+    assert "mem_pca_mean" in outcome.err
+
+
 def test_published_memory__filled_alone_does_not_segment(dense: dict[str, Tensor]) -> None:
     save("published.pth", filled(dense))
     outcome = segment(ckpt_path="published.pth")

@@ -1,0 +1,119 @@
+"""The Python API, on the photographs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import yaml
+from PIL import Image
+
+from no_time_to_train.api import FewShotSegmenter
+from no_time_to_train.dataset.annotations import CocoAnnotations, rasterise
+from no_time_to_train.errors import InputError
+from tests.cli.conftest import CONFIGS, ROOT, segment
+
+COINS = "photos/images/coins_top.png"
+
+
+@pytest.fixture
+def few_prompts(bench: Path) -> Path:
+    """An overlay, so that a test takes a second."""
+    path = bench / "few_prompts.yaml"
+    settings = {"model_cfg": {"sam2_infer_cfgs": {"points_per_side": 6}}}
+    path.write_text(yaml.safe_dump({"model": {"init_args": settings}}))
+    return path
+
+
+@pytest.fixture
+def segmenter(few_prompts: Path) -> FewShotSegmenter:
+    configs = [ROOT / name for name in CONFIGS]
+    return FewShotSegmenter.from_config(*configs, few_prompts, device="cpu")
+
+
+def coin() -> npt.NDArray[np.bool_]:
+    annotations = CocoAnnotations.read("photos/annotations/custom_references_with_segm.json")
+    entry = next(each for each in annotations.annotations if each.id == 1)
+    return rasterise(entry, annotations.images[entry.image_id])
+
+
+def test_from_config__merges_overlays(segmenter: FewShotSegmenter) -> None:
+    assert segmenter.config.sam2_infer_cfgs.points_per_side == 6
+    assert segmenter.config.sam2_infer_cfgs.nms_thr == 0.5
+    assert segmenter.config.encoder_cfg.name == "dinov2_demo"
+
+
+def test_from_config__a_misspelt_key_is_named(bench: Path) -> None:
+    Path("wrong.yaml").write_text("model: {init_args: {model_cfg: {sam2_cfg: x}}}")
+    with pytest.raises(InputError, match="sam2_cfg"):
+        FewShotSegmenter.from_config("wrong.yaml")
+
+
+def test_three_verbs__from_file_image_and_array(segmenter: FewShotSegmenter) -> None:
+    mask = coin()
+    segmenter.remember(COINS, mask, "coin")
+    picture = Image.open(COINS)
+    segmenter.remember(picture, mask.astype(np.uint8) * 255, "coin")
+    segmenter.remember(np.asarray(picture.convert("RGB")), ~mask, "cloth")
+    segmenter.finalise()
+    assert segmenter.class_names == ["coin", "cloth"]
+    found = segmenter.segment("photos/images/coins_bottom.png")
+    count = len(found)
+    assert found.masks.shape == (count, 215, 384)
+    assert found.boxes.shape == (count, 4)
+    assert set(found.names) <= {"coin", "cloth"}
+    assert sorted(found.scores.tolist(), reverse=True) == found.scores.tolist()
+    assert [record["image_id"] for record in found.to_coco(image_id=5)] == [5] * count
+    assert {record["category_id"] for record in found.to_coco()} <= {1, 2}
+    json.dumps(found.to_coco())
+    assert found.draw().size == (384, 215)
+
+
+def test_save_and_load__finalised_or_not_find_the_same(
+    segmenter: FewShotSegmenter, few_prompts: Path
+) -> None:
+    segmenter.remember(COINS, coin(), "coin")
+    segmenter.save("filled.pth")
+    segmenter.finalise()
+    segmenter.save("memory.pth")
+    expected = segmenter.segment("photos/images/coins_bottom.png").to_coco()
+    for path in ("filled.pth", "memory.pth"):
+        other = FewShotSegmenter.from_config(
+            *(ROOT / name for name in CONFIGS), few_prompts, device="cpu"
+        )
+        other.load(path)
+        if path == "filled.pth":
+            other.finalise()
+        assert other.class_names == ["coin"]
+        assert other.segment("photos/images/coins_bottom.png").to_coco() == expected
+
+
+def test_saved_memory__is_read_by_the_command_line(segmenter: FewShotSegmenter) -> None:
+    segmenter.remember("photos/images/motorcycle_left.jpg", np.ones((400, 592)), "motorcycle")
+    segmenter.remember(COINS, coin(), "coin")
+    segmenter.finalise()
+    segmenter.save("memory.pth")
+    outcome = segment()
+    assert outcome.code == 0, outcome.err
+
+
+def test_mistakes__are_sentences(segmenter: FewShotSegmenter) -> None:
+    with pytest.raises(InputError, match="nothing to finalise"):
+        segmenter.finalise()
+    with pytest.raises(InputError, match="no classes yet"):
+        segmenter.segment(COINS)
+    with pytest.raises(InputError, match="no memory to save"):
+        segmenter.save("x.pth")
+    with pytest.raises(InputError, match="same size"):
+        segmenter.remember(COINS, np.ones((3, 3)), "coin")
+    with pytest.raises(InputError, match="no pixel"):
+        segmenter.remember(COINS, np.zeros((88, 384)), "coin")
+    segmenter.remember(COINS, coin(), "coin")
+    segmenter.finalise()
+    segmenter.save("memory.pth")
+    segmenter._segmenter.bank.summaries.clear()
+    with pytest.raises(InputError, match="cannot learn"):
+        segmenter.remember(COINS, coin(), "coin")
