@@ -36,6 +36,28 @@ logger = logging.getLogger(__name__)
 WRITES_MEMORY = {TestMode.fill_memory, TestMode.postprocess_memory}
 READS_MEMORY = {TestMode.postprocess_memory, TestMode.vis_memory, TestMode.test}
 
+ABOUT = "Find and segment every instance of a class from a few annotated reference images."
+MODES = "; ".join(
+    (
+        "fill_memory reads the references",
+        "postprocess_memory condenses them into classes",
+        "vis_memory draws them",
+        "test segments the targets",
+    )
+)
+PARSER_KWARGS: dict[str, Any] = {
+    "parser_mode": command_line.PARSER_MODE,
+    "description": ABOUT,
+    "usage": "run_lightening.py test --config FILE.yaml [--SETTING VALUE ...]",
+    "test": {
+        "parser_mode": command_line.PARSER_MODE,
+        "description": f"Run the stage that --model.test_mode names: {MODES}.",
+        "usage": "run_lightening.py test --config FILE.yaml [--SETTING VALUE ...]",
+        "epilog": "`--model.help` explains the settings of the method itself; --print_config shows "
+        "what a command would use.",
+    },
+}
+
 
 class NoTimeToTrainCLI(LightningCLI):
     """Adds this project's flags, and does what comes before and after a test."""
@@ -45,11 +67,24 @@ class NoTimeToTrainCLI(LightningCLI):
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """Offer `test` alone: nothing here is trained."""
-        return {"test": {"model", "dataloaders", "datamodule", "weights_only"}}
+        loading = {"ckpt_path", "weights_only"}  # Lightning is not to load memories as weights
+        return {"test": {"model", "dataloaders", "datamodule", "verbose"} | loading}
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add trainer and model; the model brings its own data."""
+        parser.add_lightning_class_args(self.trainer_class, "trainer")
+        parser.add_lightning_class_args(
+            Sam2MatcherLightningModel, "model", subclass_mode=self.subclass_mode_model
+        )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the published flags of `test`."""
         optional: Any = int | None
+        parser.add_argument(
+            "--ckpt_path",
+            type=str,
+            help="Memory checkpoint of the stage before (postprocess_memory, vis_memory, test).",
+        )
         parser.add_argument(
             "--out_path",
             type=str,
@@ -92,11 +127,9 @@ class NoTimeToTrainCLI(LightningCLI):
         return outputs
 
     def before_test(self) -> None:
-        """Load the memory; Lightning is not to load it as weights."""
-        path = self.config_init.test.pop("ckpt_path")
-        self.config_init.test.ckpt_path = None
-        if path and self.model.test_mode in READS_MEMORY:
-            self.model.load_memory(Path(path))
+        """Load the memory."""
+        if self.model.test_mode in READS_MEMORY:
+            self.model.load_memory(Path(self.config.test.ckpt_path))
         self.ready = time.monotonic()
 
     def after_test(self) -> None:
@@ -183,7 +216,7 @@ def main(arguments: list[str] | None = None) -> None:
             Sam2MatcherLightningModel,
             subclass_mode_model=True,
             parser_class=command_line.OneLineParser,
-            parser_kwargs={"parser_mode": command_line.PARSER_MODE},
+            parser_kwargs=PARSER_KWARGS,
             save_config_kwargs={"overwrite": True},
             seed_everything_default=False,
             auto_configure_optimizers=False,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn, get_type_hints
 
 import yaml
-from jsonargparse import get_loader, set_loader
+from jsonargparse import get_loader, set_loader, set_parsing_settings
 from jsonargparse.typing import register_type
 from lightning import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
@@ -66,6 +66,7 @@ def register() -> None:
         lambda text: load_yaml(current_class_paths(text)),
         exceptions=(yaml.YAMLError,),
     )
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
     register_type(
         ClassNames, serializer=list, deserializer=read_class_names, fail_already_registered=False
     )
