@@ -43,14 +43,14 @@ def test_dataset__keeps_images_without_wanted_instances(tmp_path: Path) -> None:
 
 
 def test_dataset__does_not_keep_the_aspect_ratio(tmp_path: Path) -> None:
-    config = settings(tmp_path, image_size=20)
+    config = settings(tmp_path, image_size=32)
     pixels = np.zeros((40, 60, 3), dtype=np.uint8)
     pixels[:, 30:] = (255, 0, 51)
     Image.fromarray(pixels).save(tmp_path / "images" / "a.png")
     squeezed = TargetDataset(config)[0].image  # the border between black and colour in the middle
     torch.testing.assert_close(squeezed[:, 0, 0], torch.tensor([0.0, 0.0, 0.0]))
-    torch.testing.assert_close(squeezed[:, 19, 19], torch.tensor([1.0, 0.0, 0.2]))
-    assert squeezed[0, 0, 9] < 0.5 < squeezed[0, 0, 10]
+    torch.testing.assert_close(squeezed[:, 31, 31], torch.tensor([1.0, 0.0, 0.2]))
+    assert squeezed[0, 0, 15] < 0.5 < squeezed[0, 0, 16]
 
 
 def test_dataset__takes_the_original_size_from_the_file(tmp_path: Path) -> None:
