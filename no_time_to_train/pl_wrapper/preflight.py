@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from no_time_to_train.config import DatasetsConfig, ModelConfig
+from no_time_to_train.config import DatasetsConfig, ModelConfig, VisualizationConfig
+from no_time_to_train.dataset.images import existing_paths
 from no_time_to_train.dataset.memory_checkpoint import MemoryFile
+from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.errors import InputError
 from no_time_to_train.models.memory_format import (
     is_postprocessed,
@@ -52,6 +54,17 @@ def check_references(model: ModelConfig, datasets: DatasetsConfig) -> None:
             f"dataset_cfgs.fill_memory.memory_length is {data.memory_length}, but "
             f"model_cfg.memory_bank_cfg.length is {length}; both are the number of shots"
         )
+
+
+def check_picture_sources(pictures: VisualizationConfig, targets: TargetDataset) -> None:
+    """Look for the images that the pictures will be drawn over.
+
+    Raises:
+        InputError: Pictures are wanted, and imgs_path lacks images.
+    """
+    if pictures.online_vis and pictures.imgs_path:
+        images = targets.annotations.images.values()
+        existing_paths(pictures.imgs_path, "model_cfg.test.imgs_path", images)
 
 
 def check_memory(memory: MemoryFile, model: ModelConfig) -> None:

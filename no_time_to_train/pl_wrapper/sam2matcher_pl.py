@@ -96,6 +96,7 @@ class Sam2MatcherLightningModel(LightningModule):
     def _read_targets(self) -> TargetDataset:
         targets = TargetDataset(self.dataset_cfgs.test)
         preflight.check_classes(self.model_cfg, targets.class_names, "test")
+        preflight.check_picture_sources(self.model_cfg.test, targets)
         return targets
 
     def load_memory(self, path: Path) -> None:

@@ -65,6 +65,14 @@ def test_truncated_image__is_named_and_leaves_nothing(
     assert everything(ready) == before
 
 
+def test_imgs_path__without_the_images_is_seen_before_any_work(ready: Path) -> None:
+    Path("elsewhere").mkdir()
+    before = everything(ready)
+    wrong = settings(m_test__online_vis=True, m_test__imgs_path="elsewhere")
+    assert_one_line(segment(*wrong, "--export_result", "out.json"), "imgs_path", "elsewhere")
+    assert everything(ready) == before
+
+
 def test_image_that_is_none__is_named(ready: Path) -> None:
     replace_file("photos/images/chelsea.jpg", b"not a picture")
     assert_one_line(segment(), "chelsea.jpg")
