@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from no_time_to_train.config import DatasetsConfig, ModelConfig, VisualizationConfig
 from no_time_to_train.dataset.images import existing_paths
@@ -16,8 +17,23 @@ from no_time_to_train.models.memory_format import (
     missing_tensors,
     vanished_references,
 )
+from no_time_to_train.models.networks import build_encoder, build_proposer
 
 logger = logging.getLogger(__name__)
+
+
+def check_weights(model: ModelConfig, encoder: bool, proposer: bool) -> None:
+    """Look for the checkpoints of the networks that a stage needs.
+
+    Raises:
+        InputError: One is missing; the sentence says how to get it.
+    """
+    for needed, path, build in (
+        (encoder, model.encoder_ckpt_path, build_encoder),
+        (proposer, model.sam2_ckpt_path, build_proposer),
+    ):
+        if needed and not Path(path).is_file():
+            build(model)  # knows the address, and says so before it builds anything
 
 
 def check_classes(model: ModelConfig, names: Sequence[str], stage: str) -> None:

@@ -80,6 +80,7 @@ class Sam2MatcherLightningModel(LightningModule):
         self.stage = STAGES[test_mode]
         self.memory: MemoryFile | None = None
         self.records: dict[int, list[CocoRecord]] = {}
+        preflight.check_weights(model_cfg, self.stage.encoder, self.stage.proposer)
         self.references = self._read_references() if self.stage.references else None
         self.targets = self._read_targets() if self.stage.targets else None
         self.segmenter = Segmenter(model_cfg.sam2_infer_cfgs, most_patches=most_patches(model_cfg))

@@ -211,6 +211,12 @@ def test_network_checkpoint__missing_or_of_another_model(ready: Path, key: str, 
     assert_one_line(segment(*settings(**{key: "cut.pt"})), "cut.pt")
 
 
+def test_network_checkpoint__missing_is_seen_before_the_other_is_read(ready: Path) -> None:
+    Path("cut.pt").write_bytes(b"")
+    both = settings(m_encoder_ckpt_path="cut.pt", m_sam2_ckpt_path="nowhere.pt")
+    assert_one_line(segment(*both, *settings(t_json_file="none.json")), "nowhere.pt")
+
+
 def test_network_checkpoint__missing_official_one_comes_with_the_command(ready: Path) -> None:
     large = settings(m_sam2_cfg_file="sam2_hiera_l.yaml", m_sam2_ckpt_path="nowhere.pt")
     assert_one_line(segment(*large), "wget", "sam2_hiera_large.pt")
