@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch.distributed
 from torch.utils.data import Dataset, DistributedSampler
+
+from no_time_to_train.errors import InputError
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -37,11 +40,15 @@ def gather_everywhere(local: Mapping[Key, Value]) -> dict[Key, Value]:
 
     Args:
         local: What this rank has; a key that several ranks have must mean the same.
+
+    Raises:
+        InputError: Another rank has failed.
     """
     if _single():
         return _in_order([local])
     parts: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(parts, dict(local))
+    with _other_ranks_alive():
+        torch.distributed.all_gather_object(parts, dict(local))
     return _in_order(parts)
 
 
@@ -50,13 +57,27 @@ def gather_to_first(local: Mapping[Key, Value]) -> dict[Key, Value]:
 
     Args:
         local: What this rank has; a key that several ranks have must mean the same.
+
+    Raises:
+        InputError: Another rank has failed.
     """
     if _single():
         return _in_order([local])
     first = torch.distributed.get_rank() == 0
     parts: list[Any] | None = [None] * torch.distributed.get_world_size() if first else None
-    torch.distributed.gather_object(dict(local), parts)
+    with _other_ranks_alive():
+        torch.distributed.gather_object(dict(local), parts)
     return _in_order(parts or [])
+
+
+@contextmanager
+def _other_ranks_alive() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise InputError(
+            "another process of this run has stopped; its own message says why"
+        ) from error
 
 
 def _single() -> bool:

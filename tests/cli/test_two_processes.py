@@ -16,16 +16,31 @@ TWO = ("--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.stra
 ONE = ("--trainer.accelerator", "cpu", "--trainer.devices", "1")
 
 
-def run(*arguments: str) -> str:
-    done = subprocess.run(
+def start(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, str(ROOT / "run_lightening.py"), "test", *base(), *arguments],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=300,
     )
+
+
+def run(*arguments: str) -> str:
+    done = start(*arguments)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
+
+
+def test_two_processes__bad_data_of_one_stops_both_with_its_sentence(ready: Path) -> None:
+    motorcycle = Path("photos/images/motorcycle_right.jpg")  # the second image: that of rank 1
+    content = motorcycle.read_bytes()[:9000]
+    motorcycle.unlink()
+    motorcycle.write_bytes(content)
+    done = start(*targets(), "--ckpt_path", "memory.pth", "--export_result", "out.json", *TWO)
+    assert done.returncode != 0
+    assert "motorcycle_right.jpg cannot be decoded" in done.stderr
+    assert not Path("out.json").exists()
 
 
 def test_two_processes__odd_numbers_of_references_and_images(bench: Path) -> None:

@@ -16,7 +16,7 @@ ALLOWED = {  # room: rooms of ours that it may import
     "models": COMMON | {"sam2", "dinov2"},
     "dataset": COMMON | {"visualization"},
     "visualization": COMMON,
-    "distributed": set(),
+    "distributed": {"errors"},
     "config": {"errors"},
     "structures": set(),
     "errors": set(),
