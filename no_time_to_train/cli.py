@@ -150,7 +150,7 @@ class NoTimeToTrainCLI(LightningCLI):
     def _store_memory(self, log_dir: str | None) -> None:
         path = Path(self.config.test.out_path)
         write_memory(path, self.model.memory_tensors(), self.model.memory_info())
-        logger.info("Memory written to %s (%.1f MB)", path, path.stat().st_size / 1e6)
+        logger.info("Memory written to %s (%.2f MB)", path, path.stat().st_size / 1e6)
 
     def _store_memory_pictures(self, log_dir: str | None) -> None:
         self.model.pictures.finish()
