@@ -122,6 +122,9 @@ class NoTimeToTrainCLI(LightningCLI):
             for flag in ("--out_path", "--export_result")
             if settings[flag.removeprefix("--")]
         }
+        named = semantic_results_path(settings.coco_semantic_split, settings.n_shot, settings.seed)
+        if named:
+            outputs["the results file"] = named
         if model.test.online_vis or settings.model.init_args.test_mode is TestMode.vis_memory:
             outputs["the folder of pictures"] = PICTURES / "picture"
         return outputs
@@ -154,9 +157,7 @@ class NoTimeToTrainCLI(LightningCLI):
 
     def _store_memory_pictures(self, log_dir: str | None) -> None:
         self.model.pictures.finish()
-        logger.info(
-            "%d pictures in %s", len(self.model.pictures.finished), self.model.pictures.folder
-        )
+        logger.info("Pictures in %s", self.model.pictures.folder)
 
     @rank_zero_only
     def _store_results(self, log_dir: str | None) -> None:

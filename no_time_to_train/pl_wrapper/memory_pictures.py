@@ -19,7 +19,6 @@ class MemoryPictures(Callback):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.finished: list[Path] = []
         self._staged: tempfile.TemporaryDirectory[str] | None = None
 
     @torch.inference_mode()
@@ -50,7 +49,7 @@ class MemoryPictures(Callback):
         """Move the pictures of this rank into their folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(self._stage().iterdir()):
-            self.finished.append(path.replace(self.folder / path.name))
+            path.replace(self.folder / path.name)
         self.discard()
 
     def discard(self) -> None:

@@ -191,6 +191,11 @@ def test_pictures__that_cannot_be_written_are_seen_before_any_work(ready: Path) 
     assert_one_line(segment(*settings(m_test__online_vis=True)), "pictures", "not a folder")
 
 
+def test_results_file__that_cannot_be_written_is_seen_before_any_work(ready: Path) -> None:
+    Path("inst_to_segm").write_text("")
+    assert_one_line(segment("--n_shot", "1"), "results file", "inst_to_segm", "not a folder")
+
+
 def test_published_yaml__with_pytorch_lightning_class_paths_is_accepted(ready: Path) -> None:
     text = (ROOT / CONFIGS[0]).read_text()
     old = text.replace("lightning.pytorch.", "pytorch_lightning.")
