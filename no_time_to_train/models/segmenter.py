@@ -95,9 +95,9 @@ class Segmenter(nn.Module):
         """
         if self.statistics is None or self.proposer is None:
             raise RuntimeError("segment() needs a proposer and finalised or loaded classes")
-        images = [target.image for target in targets]
-        patches = self.encode_patches(images)  # (B, N, C)
-        features = self.proposer.encode(self._stack(images))
+        images = self._stack([target.image for target in targets])  # (B, 3, H, W)
+        patches = self._encoder()(images)  # (B, N, C)
+        features = self.proposer.encode(images)
         return [
             self._segment_one(features[index], patches[index], target.original_size)
             for index, target in enumerate(targets)
