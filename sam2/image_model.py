@@ -99,7 +99,7 @@ class ImageModel(nn.Module):
         Returns:
             Mask logits (P, 4, h, w), positive inside, and their predicted IoUs (P, 4) in [0, 1].
         """
-        return self._predict(features, self.sam_prompt_encoder.points(points))
+        return self.predict_prompts(features, self.sam_prompt_encoder.points(points))
 
     def predict_boxes(self, features: ImageFeatures, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """Draw all four masks of every box; all boxes are decoded at once.
@@ -112,7 +112,23 @@ class ImageModel(nn.Module):
             Mask logits (P, 4, h, w), positive inside, and their predicted IoUs (P, 4) in [0, 1].
             Where one mask is wanted, mask 0 is the one to take: a box leaves little doubt.
         """
-        return self._predict(features, self.sam_prompt_encoder.boxes(boxes))
+        return self.predict_prompts(features, self.sam_prompt_encoder.boxes(boxes))
+
+    def predict_prompts(self, features: ImageFeatures, prompts: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw all four masks of prompts of any sort; all are decoded at once.
+
+        Args:
+            features: Of one image.
+            prompts: Tokens from the prompt encoder, (P, T, C).
+
+        Returns:
+            Mask logits (P, 4, h, w), positive inside, and their predicted IoUs (P, 4) in [0, 1].
+        """
+        image = self._prepare(features)
+        scored = self.sam_mask_decoder.score(image, prompts)
+        every = torch.arange(len(prompts), device=prompts.device)
+        all_four = torch.arange(NUM_MASKS, device=prompts.device).expand(len(prompts), -1)
+        return self.sam_mask_decoder.draw(image, scored, every, all_four), scored.ious
 
     def best_masks(
         self, features: ImageFeatures, points: Tensor, iou_threshold: float, chunk_size: int
@@ -145,13 +161,6 @@ class ImageModel(nn.Module):
         kept = (ious > iou_threshold).nonzero()[:, 0]  # (M,), the only wait for the device
         masks = self.sam_mask_decoder.draw(image, scored, kept, 1 + best[kept, None])
         return masks[:, 0], ious[kept]
-
-    def _predict(self, features: ImageFeatures, prompts: Tensor) -> tuple[Tensor, Tensor]:
-        image = self._prepare(features)
-        scored = self.sam_mask_decoder.score(image, prompts)
-        every = torch.arange(len(prompts), device=prompts.device)
-        all_four = torch.arange(NUM_MASKS, device=prompts.device).expand(len(prompts), -1)
-        return self.sam_mask_decoder.draw(image, scored, every, all_four), scored.ious
 
     def _prepare(self, features: ImageFeatures) -> DecoderImage:
         if len(features) != 1:

@@ -1,0 +1,94 @@
+"""What the segmenter is asked about a scene, and the right answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scenes import Scene
+from torch import Tensor
+
+from sam2.image_model import MASK_STRIDE
+
+MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+CLICKS, BOXES, MISSES = 12, 3, 2
+"""Prompts per scene: clicks on objects, boxes around objects, clicks on the background."""
+LEAST_VISIBLE, LEAST_CELLS = 0.3, 8
+"""Objects hidden more than this, or with fewer cells of the mask grid, are not asked for."""
+BOX_ERROR = 0.05
+"""How far sides of a box may be off, as a share of its longer side."""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """A scene and its prompts, S the side of the scene."""
+
+    image: Tensor
+    """(3, S, S), ImageNet-normalised."""
+    clicks: Tensor
+    """Points inside objects, (CLICKS, 2) xy in pixels."""
+    boxes: Tensor
+    """(BOXES, 4) xyxy in pixels."""
+    misses: Tensor
+    """Points on the background, (MISSES, 2) xy in pixels."""
+    truth: Tensor
+    """Share of each cell that the object covers, (CLICKS + BOXES, S/4, S/4)."""
+
+
+def normalise(image: NDArray[np.uint8]) -> Tensor:
+    """An RGB image (H, W, 3) as the networks want it, (3, H, W)."""
+    return (torch.from_numpy(image).permute(2, 0, 1) / 255 - MEAN) / STD
+
+
+def ask(rng: Generator, scene: Scene) -> Questions | None:
+    """Draw prompts for a scene, each object asked for as often as the next.
+
+    Args:
+        rng: Source of all randomness.
+        scene: The scene.
+
+    Returns:
+        The prompts; None where no object is visible enough, or where there is no background.
+    """
+    covers = _covers(scene)  # (objects, h, w)
+    clear = (torch.tensor(scene.visible) >= LEAST_VISIBLE) & (covers.sum((1, 2)) >= LEAST_CELLS)
+    objects = rng.permutation(clear.nonzero()[:, 0].numpy())
+    empty = np.argwhere(scene.labels == 0)
+    if not len(objects) or not len(empty):
+        return None
+    asked = [int(objects[i % len(objects)]) for i in range(CLICKS + BOXES)]
+    pixels = {i: np.argwhere(scene.labels == i + 1) for i in set(asked)}  # (n, 2) yx each
+    return Questions(
+        image=normalise(scene.image),
+        clicks=_as_tensor([_pick(rng, pixels[i]) for i in asked[:CLICKS]]),
+        boxes=_as_tensor([_box(rng, pixels[i], len(scene.labels)) for i in asked[CLICKS:]]),
+        misses=_as_tensor([_pick(rng, empty) for _ in range(MISSES)]),
+        truth=covers[asked],
+    )
+
+
+def _covers(scene: Scene) -> Tensor:
+    labels = torch.from_numpy(scene.labels).long()
+    masks = F.one_hot(labels, len(scene.kinds) + 1)[..., 1:].permute(2, 0, 1)  # (objects, S, S)
+    return F.avg_pool2d(masks.float(), MASK_STRIDE)
+
+
+def _pick(rng: Generator, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One of the pixels (n, 2) yx, as xy."""
+    return pixels[rng.integers(len(pixels))][::-1]
+
+
+def _box(rng: Generator, pixels: NDArray[np.int64], side: int) -> NDArray[np.float64]:
+    """Roughly the box xyxy around pixels (n, 2) yx."""
+    top_left, bottom_right = pixels.min(0)[::-1], pixels.max(0)[::-1]
+    error = BOX_ERROR * (bottom_right - top_left).max() * rng.uniform(-1, 1, 4)
+    return (np.concatenate([top_left, bottom_right]) + error).clip(0, side - 1)
+
+
+def _as_tensor(rows: list[NDArray[np.generic]]) -> Tensor:
+    return torch.from_numpy(np.array(rows, np.float32))

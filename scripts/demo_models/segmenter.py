@@ -1,0 +1,248 @@
+"""Train the demo's SAM 2 from nothing, on made-up scenes that grow harder as it learns.
+
+    python scripts/demo_models/segmenter.py --seed 0 --out sam2_hiera_demo.pt
+
+Each prompt is a click inside a visible object, a box around one, or a click on the background. Of
+the three masks of a click the best carries the loss, of a box it is the single one. The IoU head
+learns from every mask, and 0 for clicks on the background. While the decoder is young, an
+embedding of pixels, thrown away later, tells the image encoder what belongs together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.random import Generator
+from prompts import CLICKS, Questions, ask
+from scenes import Layout, draw_kind, draw_scene
+from segmenter_start import start_near_prompts
+from torch import Tensor, nn
+from training import Progress, half_precision, rate_share, read_command_line
+
+from sam2 import build_sam2
+from sam2.image_model import MASK_STRIDE, ImageFeatures, ImageModel
+from sam2.modeling.image_encoder import Pyramid
+
+NAME = "sam2_hiera_demo"
+RATE, WEIGHT_DECAY, CLIP = 1e-3, 0.05, 1.0
+KINDS = (1, 4)
+"""Least and most kinds of objects in a scene."""
+OTHERS_SHARE, SINGLE_SHARE = 0.1, 0.2
+"""Weight of all three masks beside the best, and of the single mask of a click."""
+IOU_WEIGHT = 2.0
+FINAL_BALANCE, BALANCE_STEPS = 0.5, 400
+"""How the background counts, see `mask_loss`, and after how many steps."""
+EMBEDDING_WIDTH = 24
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training on scenes of one sort."""
+
+    layout: Layout
+    steps: int
+    batch: int
+
+    @property
+    def cost(self) -> int:
+        """Pixels of all its scenes; the learning rate falls by them."""
+        return self.steps * self.batch * self.layout.side**2
+
+
+PHASES = (
+    Phase(Layout(128, counts=(1, 4), radii=(0.15, 0.4), overlap=0.3), steps=600, batch=16),
+    Phase(Layout(128, counts=(1, 10), radii=(0.08, 0.3), overlap=0.3), steps=800, batch=16),
+    Phase(Layout(256, counts=(1, 24), radii=(0.05, 0.3), overlap=0.3), steps=900, batch=8),
+)
+"""Small pictures with few large objects first."""
+
+
+class PixelEmbedding(nn.Module):
+    """An embedding in which pixels of one object are close; only training has it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(nn.Conv2d(channels, EMBEDDING_WIDTH, 1) for _ in Pyramid._fields)
+        self.mix = nn.Conv2d(EMBEDDING_WIDTH, EMBEDDING_WIDTH, 3, padding=1)
+        self.scale = nn.Parameter(torch.tensor(1.0))
+        self.offset = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, pyramid: Pyramid) -> Tensor:
+        """Embed every cell of the mask grid, (B, C, h, w)."""
+        maps = [head(level) for head, level in zip(self.heads, pyramid, strict=True)]
+        size = maps[0].shape[-2:]
+        fine = maps[0] + sum(F.interpolate(m, size=size, mode="bilinear") for m in maps[1:])
+        return self.mix(F.gelu(fine))
+
+    def masks(self, embedded: Tensor, clicks: Tensor) -> Tensor:
+        """Logits of "one object with the click", from distances in the embedding.
+
+        Args:
+            embedded: One image, (C, h, w).
+            clicks: Points, (P, 2) xy in pixels.
+
+        Returns:
+            Logits, (P, h, w).
+        """
+        column, row = (clicks / MASK_STRIDE).long().unbind(1)
+        cells = embedded.flatten(1).T  # (h * w, C)
+        clicked = embedded[:, row, column].T  # (P, C)
+        squares = (cells**2).sum(1) + (clicked**2).sum(1)[:, None] - 2 * clicked @ cells.T
+        return (self.offset - self.scale * squares).unflatten(1, embedded.shape[1:])
+
+
+def mask_loss(logits: Tensor, truth: Tensor, balance: float) -> Tensor:
+    """Cross-entropy of inside and outside, plus dice.
+
+    Args:
+        logits: (P, Q, h, w), Q masks for each prompt.
+        truth: Share of each cell that the object covers, (P, h, w).
+        balance: 0 gives the whole outside the weight of the whole inside, 1 gives each cell the
+            same; masks that are too large cost little at 0, empty masks little at 1.
+
+    Returns:
+        Loss of every mask, (P, Q).
+    """
+    truth = truth[:, None].expand_as(logits)
+    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    inside, outside = truth.sum((2, 3)), (1 - truth).sum((2, 3))  # (P, Q)
+    within = (entropy * truth).sum((2, 3)) / inside
+    beyond = (entropy * (1 - truth)).sum((2, 3)) / outside * (outside / inside) ** balance
+    chances = logits.sigmoid()
+    shared = (chances * truth).sum((2, 3))
+    dice = 1 - (2 * shared + 1) / (chances.sum((2, 3)) + inside + 1)
+    return within + beyond + dice
+
+
+def mask_ious(logits: Tensor, truth: Tensor) -> Tensor:
+    """IoU of masks (P, Q, h, w) with the truth (P, h, w), (P, Q)."""
+    masks, objects = logits > 0, truth[:, None] > 0.5
+    union = (masks | objects).sum((2, 3))
+    return (masks & objects).sum((2, 3)) / union.clamp(min=1)
+
+
+class Lesson(nn.Module):
+    """The model together with what only training needs."""
+
+    def __init__(self, model: ImageModel) -> None:
+        super().__init__()
+        self.model = model
+        self.embedding = PixelEmbedding(model.sam_mask_decoder.conv_s0.in_channels)
+
+    def forward(self, batch: Sequence[Questions], balance: float) -> tuple[Tensor, Tensor]:
+        """Loss of a batch, and the mean IoU of chosen masks, of boxes and of pixel embeddings."""
+        decoder = self.model.sam_mask_decoder
+        pyramid = self.model.image_encoder(torch.stack([one.image for one in batch]))
+        high_res = decoder.conv_s0(pyramid.stride_4), decoder.conv_s1(pyramid.stride_8)
+        features = ImageFeatures(pyramid.stride_16, *high_res)
+        embedded = self.embedding(pyramid)
+        rows = [self._one(one, features[i], embedded[i], balance) for i, one in enumerate(batch)]
+        losses, figures = zip(*rows, strict=True)
+        return torch.stack(losses).mean(), torch.stack(figures).mean(0)
+
+    def _one(
+        self, asked: Questions, features: ImageFeatures, embedded: Tensor, balance: float
+    ) -> tuple[Tensor, Tensor]:
+        logits, predicted = self._answer(asked, features)
+        answers = len(asked.truth)
+        losses = mask_loss(logits[:answers], asked.truth, balance)  # (P, 4)
+        with torch.no_grad():
+            ious = mask_ious(logits[:answers], asked.truth)  # (P, 4)
+        wanted = F.pad(ious, (0, 0, 0, len(predicted) - answers))  # 0 on the background
+        near = self.embedding.masks(embedded, asked.clicks)[:, None]
+        near_loss = mask_loss(near, asked.truth[:CLICKS], balance).mean()
+        loss = _prompt_loss(losses) + IOU_WEIGHT * F.mse_loss(predicted, wanted) + near_loss
+        return loss, _figures(ious, predicted, mask_ious(near, asked.truth[:CLICKS]))
+
+    def _answer(self, asked: Questions, features: ImageFeatures) -> tuple[Tensor, Tensor]:
+        """All four masks of every prompt, in the order of clicks, boxes, misses."""
+        encoder = self.model.sam_prompt_encoder
+        prompts = (
+            encoder.points(asked.clicks),
+            encoder.boxes(asked.boxes),
+            encoder.points(asked.misses),
+        )
+        return self.model.predict_prompts(features, torch.cat(prompts))
+
+
+def _prompt_loss(losses: Tensor) -> Tensor:
+    """Of clicks the best of three masks counts most, of boxes the single one; (P, 4) to ()."""
+    clicks, boxes = losses[:CLICKS], losses[CLICKS:]
+    best, every = clicks[:, 1:].amin(1), clicks[:, 1:].mean(1)
+    of_clicks = best + OTHERS_SHARE * every + SINGLE_SHARE * clicks[:, 0]
+    return torch.cat([of_clicks, boxes[:, 0]]).mean()
+
+
+def _figures(ious: Tensor, predicted: Tensor, near: Tensor) -> Tensor:
+    chosen = predicted[:CLICKS, 1:].argmax(1, keepdim=True)
+    of_clicks = ious[:CLICKS, 1:].gather(1, chosen)
+    return torch.stack([of_clicks.mean(), ious[CLICKS:, 0].mean(), near.mean()])
+
+
+def draw_batch(rng: Generator, phase: Phase) -> list[Questions]:
+    """Draw as many scenes with prompts as the phase wants."""
+    batch: list[Questions] = []
+    while len(batch) < phase.batch:
+        kinds = [draw_kind(rng) for _ in range(rng.integers(KINDS[0], KINDS[1] + 1))]
+        asked = ask(rng, draw_scene(rng, kinds, phase.layout))
+        if asked is not None:
+            batch.append(asked)
+    return batch
+
+
+def learning_rates() -> Iterator[Iterator[float]]:
+    """For each phase the rates of its steps: a warm-up each, and one fall over all phases."""
+    total, done = sum(phase.cost for phase in PHASES), 0
+    for phase in PHASES:
+        shares = [(done + phase.cost * i / phase.steps) / total for i in range(phase.steps)]
+        yield (RATE * rate_share(i, share) for i, share in enumerate(shares))
+        done += phase.cost
+
+
+def train(seed: int, out: Path) -> ImageModel:
+    """Train through all phases; the unfinished model is at `out` from early on."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    progress = Progress("loss", "IoU of clicks", "of boxes", "of pixels")
+    lesson = Lesson(build_sam2(NAME, image_size=PHASES[0].layout.side))
+    lesson.train().requires_grad_(True)
+    start_near_prompts(lesson.model)
+    for phase, rates in zip(PHASES, learning_rates(), strict=True):
+        lesson.model = resized(lesson.model, phase.layout.side)
+        optimiser = torch.optim.AdamW(lesson.parameters(), weight_decay=WEIGHT_DECAY)
+        for optimiser.param_groups[0]["lr"] in rates:
+            balance = FINAL_BALANCE * min(1.0, progress.step / BALANCE_STEPS)
+            loss, figures = lesson(draw_batch(rng, phase), balance)
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(lesson.parameters(), CLIP)
+            optimiser.step()
+            if progress.take(loss, *figures):
+                save(lesson.model, out)
+    return lesson.model
+
+
+def resized(model: ImageModel, side: int) -> ImageModel:
+    """The same model for another image size."""
+    other = build_sam2(NAME, image_size=side).train().requires_grad_(True)
+    other.load_state_dict(model.state_dict())
+    return other
+
+
+def save(model: ImageModel, path: Path) -> None:
+    """Write an official checkpoint in half precision."""
+    torch.save({"model": half_precision(model)}, path)
+
+
+def main() -> None:
+    arguments = read_command_line(__doc__)
+    save(train(arguments.seed, arguments.out), arguments.out)
+
+
+if __name__ == "__main__":
+    main()
