@@ -20,9 +20,10 @@ import cv2
 import numpy as np
 import shapes
 import textures
+from drawing import Kind, Layout, Scene, draw_kind, draw_scene
 from numpy.random import Generator
+from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
-from scenes import Kind, Layout, Scene, draw_kind, draw_scene
 
 SEED = 2027
 NAMES = (
@@ -34,12 +35,14 @@ SURFACES = {"dotted": textures.dots, "ringed": textures.rings, "zigzag": texture
 OUTLINES = {family.__name__: family for family in shapes.HELD_OUT}
 assert set(SURFACES.values()) == set(textures.HELD_OUT)
 
-REFERENCE = Layout(counts=(1, 1), radii=(0.2, 0.3), camera=0.7, grey=0)
-TARGET = Layout(counts=(3, 9), radii=(0.08, 0.22), overlap=0.1, camera=0.7, grey=0)
+REFERENCE = Layout(counts=(1, 1), radii=(0.2, 0.3), camera=0.7, grey=0, alike=0)
+TARGET = Layout(counts=(3, 9), radii=(0.08, 0.22), overlap=0.1, camera=0.7, grey=0, alike=0)
 BARE = replace(TARGET, counts=(0, 0))
-TARGETS, STRANGERS_ONLY, BARE_TARGETS = 40, 5, 3
+TARGETS, STRANGERS_ONLY, BARE_TARGETS = 70, 6, 4
 """Scenes with wanted kinds, with strangers only, and with nothing."""
-JPEG_QUALITY = 90
+JPEG_QUALITY = 85
+LEAST_APART = 0.6
+"""Least distance of the colours of two classes, 0 to 2.4."""
 LEAST_VISIBLE = 0.2
 """An object hidden more than this is painted over, but not annotated."""
 
@@ -53,12 +56,27 @@ class Shown:
 
 
 def wanted_kinds(rng: Generator) -> list[Kind]:
-    """One kind per name."""
-    kinds = []
+    """One kind per name, no two of nearly the same colours."""
+    kinds: list[Kind] = []
     for name in NAMES:
         surface, _, outline = name.partition("_")
-        kinds.append(draw_kind(rng, (OUTLINES[outline],), (SURFACES[surface],)))
+        kind = None
+        while kind is None or any(colours_apart(kind, other) < LEAST_APART for other in kinds):
+            kind = draw_kind(rng, (OUTLINES[outline],), (SURFACES[surface],))
+        kinds.append(kind)
     return kinds
+
+
+def colours_apart(kind: Kind, other: Kind) -> float:
+    """Distance of the two colours of one kind to those of another, in the order that fits."""
+    ours, theirs = shown_colours(kind), shown_colours(other)  # (2, 3) each
+    return float(min(np.linalg.norm(ours - theirs), np.linalg.norm(ours[::-1] - theirs)))
+
+
+def shown_colours(kind: Kind) -> NDArray[np.float32]:
+    """The first colour, and the second as far as the contrast of the pattern goes, (2, 3)."""
+    first, second = kind.surface.colours
+    return np.stack([first, first + kind.surface.contrast * (second - first)])
 
 
 def draw_reference(rng: Generator, kinds: Sequence[Kind], category: int) -> Shown:
@@ -72,12 +90,15 @@ def draw_reference(rng: Generator, kinds: Sequence[Kind], category: int) -> Show
 
 
 def draw_target(rng: Generator, kinds: Sequence[Kind]) -> Shown:
-    """Objects of one to four kinds, and of one or two unknown ones."""
+    """Objects of one to four kinds, one of them at least, and of one or two unknown ones."""
     categories = rng.choice(len(kinds), size=rng.integers(1, 5), replace=False)
     strangers = [draw_kind(rng) for _ in range(rng.integers(1, 3))]
-    scene = draw_scene(rng, [*(kinds[c] for c in categories), *strangers], TARGET)
     known = [int(c) for c in categories]
-    return Shown(scene, tuple(known[k] if k < len(known) else None for k in scene.kinds))
+    while True:
+        scene = draw_scene(rng, [*(kinds[c] for c in known), *strangers], TARGET)
+        shown = Shown(scene, tuple(known[k] if k < len(known) else None for k in scene.kinds))
+        if annotations_of(shown):
+            return shown
 
 
 def draw_strangers(rng: Generator) -> Shown:

@@ -10,7 +10,6 @@ and one offset for all, because the method ranks the cosines of all images in on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,13 +17,13 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from drawing import Kind, Layout, Scene, draw_kind, draw_scene
 from encoder_start import start_with_colours
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scenes import Kind, Layout, Scene, draw_kind, draw_scene
 from textures import draw_colours
 from torch import Tensor, nn
-from training import Progress, half_precision, rate_share, read_command_line
+from training import Training, half_precision, rate_share, read_command_line
 
 from dinov2 import build_dinov2
 from dinov2.vision_transformer import VisionTransformer
@@ -50,7 +49,7 @@ LEAST_VISIBLE, LEAST_CELLS = 0.4, 12
 """Objects hidden more than this, or smaller, are not asked for."""
 PATCH_SHARE = 0.5
 """Weight of the patches beside the masks."""
-RATE, BETAS, WEIGHT_DECAY, CLIP = 7e-4, (0.9, 0.98), 0.05, 1.0
+RATE = 7e-4
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,9 @@ class Phase:
 
 
 PHASES = (
-    Phase(side=84, kinds=16, scenes=16, steps=3500),
-    Phase(side=126, kinds=16, scenes=16, steps=1800),
-    Phase(side=252, kinds=12, scenes=8, steps=300),
+    Phase(side=84, kinds=16, scenes=16, steps=1500),
+    Phase(side=126, kinds=16, scenes=16, steps=2800),
+    Phase(side=252, kinds=12, scenes=8, steps=350),
 )
 """Small pictures first: objects of a scene keep their size in patches, portraits grow."""
 
@@ -242,40 +241,29 @@ def images_of(views: list[View]) -> Tensor:
     return torch.stack([view.image for view in views])
 
 
-def learning_rates() -> Iterator[Iterator[float]]:
-    """For each phase the rates of its steps: a warm-up each, and one fall over all phases."""
+def plan() -> list[tuple[Phase, float]]:
+    """Of every step its phase and its learning rate: a warm-up in each phase, one fall over all."""
+    steps: list[tuple[Phase, float]] = []
     total, done = sum(phase.cost for phase in PHASES), 0
     for phase in PHASES:
         shares = [(done + phase.cost * i / phase.steps) / total for i in range(phase.steps)]
-        yield (RATE * rate_share(i, share) for i, share in enumerate(shares))
+        steps += [(phase, RATE * rate_share(i, share)) for i, share in enumerate(shares)]
         done += phase.cost
+    return steps
 
 
 def train(seed: int, out: Path) -> VisionTransformer:
-    """Train through all phases; the unfinished model is at `out` from early on."""
+    """Train through all phases, or through what is left of them."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    progress = Progress("loss", "scale", "offset")
     model, sameness = build_dinov2(NAME).train().requires_grad_(True), Sameness()
     portraits, scenes = draw_batch(rng, PHASES[0])
     start_with_colours(model, images_of(portraits + scenes))
-    parameters = [*model.parameters(), *sameness.parameters()]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    for phase, rates in zip(PHASES, learning_rates(), strict=True):
-        optimiser = torch.optim.AdamW(groups, betas=BETAS)
-        for rate in rates:
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            loss = loss_of(model, sameness, *draw_batch(rng, phase))
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(parameters, CLIP)
-            optimiser.step()
-            if progress.take(loss, sameness.log_scale.exp(), sameness.offset):
-                torch.save(half_precision(model), out)
+    lesson = nn.ModuleList([model, sameness])
+    training = Training(lesson, rng, seed, out, ("scale", "offset"))
+    for phase, rate in training.left(plan()):
+        loss = loss_of(model, sameness, *draw_batch(rng, phase))
+        training.take(rate, loss, sameness.log_scale.exp(), sameness.offset)
     return model
 
 

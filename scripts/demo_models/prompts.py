@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from drawing import Scene
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scenes import Scene
 from torch import Tensor
 
 from sam2.image_model import MASK_STRIDE
@@ -55,6 +55,8 @@ def ask(rng: Generator, scene: Scene) -> Questions | None:
     Returns:
         The prompts; None where no object is visible enough, or where there is no background.
     """
+    if not scene.kinds:
+        return None
     covers = _covers(scene)  # (objects, h, w)
     clear = (torch.tensor(scene.visible) >= LEAST_VISIBLE) & (covers.sum((1, 2)) >= LEAST_CELLS)
     objects = rng.permutation(clear.nonzero()[:, 0].numpy())

@@ -10,33 +10,33 @@ embedding of pixels, thrown away later, tells the image encoder what belongs tog
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from drawing import Layout, draw_kind, draw_scene
 from numpy.random import Generator
 from prompts import CLICKS, Questions, ask
-from scenes import Layout, draw_kind, draw_scene
 from segmenter_start import start_near_prompts
 from torch import Tensor, nn
-from training import Progress, half_precision, rate_share, read_command_line
+from training import Training, half_precision, rate_share, read_command_line
 
 from sam2 import build_sam2
 from sam2.image_model import MASK_STRIDE, ImageFeatures, ImageModel
 from sam2.modeling.image_encoder import Pyramid
 
 NAME = "sam2_hiera_demo"
-RATE, WEIGHT_DECAY, CLIP = 1e-3, 0.05, 1.0
+RATE = 2e-3
 KINDS = (1, 4)
 """Least and most kinds of objects in a scene."""
 OTHERS_SHARE, SINGLE_SHARE = 0.1, 0.2
 """Weight of all three masks beside the best, and of the single mask of a click."""
-IOU_WEIGHT = 2.0
-FINAL_BALANCE, BALANCE_STEPS = 0.5, 400
-"""How the background counts, see `mask_loss`, and after how many steps."""
+IOU_WEIGHT = 20.0
+GENTLE_STEPS = 400
+"""Steps in which a phase grows as strict as it will be."""
 EMBEDDING_WIDTH = 24
 
 
@@ -47,6 +47,8 @@ class Phase:
     layout: Layout
     steps: int
     batch: int
+    balance: float
+    """How the background counts, see `mask_loss`, reached after GENTLE_STEPS."""
 
     @property
     def cost(self) -> int:
@@ -54,10 +56,13 @@ class Phase:
         return self.steps * self.batch * self.layout.side**2
 
 
+FEW = Layout(128, counts=(1, 4), radii=(0.15, 0.4), overlap=0.3)
+MORE = Layout(128, counts=(1, 10), radii=(0.08, 0.3), overlap=0.3)
+MANY = Layout(256, counts=(1, 14), radii=(0.06, 0.3), overlap=0.3)
 PHASES = (
-    Phase(Layout(128, counts=(1, 4), radii=(0.15, 0.4), overlap=0.3), steps=600, batch=16),
-    Phase(Layout(128, counts=(1, 10), radii=(0.08, 0.3), overlap=0.3), steps=800, batch=16),
-    Phase(Layout(256, counts=(1, 24), radii=(0.05, 0.3), overlap=0.3), steps=900, batch=8),
+    Phase(FEW, steps=600, batch=16, balance=0.5),
+    Phase(MORE, steps=800, batch=16, balance=0.5),
+    Phase(MANY, steps=3000, batch=8, balance=1.0),
 )
 """Small pictures with few large objects first."""
 
@@ -119,11 +124,42 @@ def mask_loss(logits: Tensor, truth: Tensor, balance: float) -> Tensor:
     return within + beyond + dice
 
 
+def extent_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    """Dice of the shadows that masks cast on both axes: strays and missing tips spoil boxes.
+
+    The projection term of Tian et al., arXiv 2012.02310.
+
+    Args:
+        logits: (P, Q, h, w), Q masks for each prompt.
+        truth: Share of each cell that the object covers, (P, h, w).
+
+    Returns:
+        Loss of every mask, (P, Q).
+    """
+    chances, truth = logits.sigmoid(), truth[:, None]
+    found = torch.cat([chances.amax(2), chances.amax(3)], dim=2)  # (P, Q, w + h)
+    wanted = torch.cat([truth.amax(2), truth.amax(3)], dim=2)  # (P, 1, w + h)
+    shared = (found * wanted).sum(2)
+    return 1 - 2 * shared / (found.square().sum(2) + wanted.square().sum(2))
+
+
+def answer_loss(logits: Tensor, truth: Tensor, balance: float) -> Tensor:
+    """Loss of every mask (P, Q): extents count as much as the background does."""
+    return mask_loss(logits, truth, balance) + balance * extent_loss(logits, truth)
+
+
 def mask_ious(logits: Tensor, truth: Tensor) -> Tensor:
     """IoU of masks (P, Q, h, w) with the truth (P, h, w), (P, Q)."""
     masks, objects = logits > 0, truth[:, None] > 0.5
     union = (masks | objects).sum((2, 3))
     return (masks & objects).sum((2, 3)) / union.clamp(min=1)
+
+
+def expected_ious(logits: Tensor) -> Tensor:
+    """IoU of masks (P, Q, h, w) with what their own chances call the truth, (P, Q)."""
+    chances = logits.sigmoid()
+    masks = (logits > 0).float()
+    return (chances * masks).sum((2, 3)) / torch.maximum(chances, masks).sum((2, 3))
 
 
 class Lesson(nn.Module):
@@ -150,10 +186,11 @@ class Lesson(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         logits, predicted = self._answer(asked, features)
         answers = len(asked.truth)
-        losses = mask_loss(logits[:answers], asked.truth, balance)  # (P, 4)
+        losses = answer_loss(logits[:answers], asked.truth, balance)  # (P, 4)
         with torch.no_grad():
             ious = mask_ious(logits[:answers], asked.truth)  # (P, 4)
-        wanted = F.pad(ious, (0, 0, 0, len(predicted) - answers))  # 0 on the background
+            wanted = (ious + expected_ious(logits[:answers])) / 2
+        wanted = F.pad(wanted, (0, 0, 0, len(predicted) - answers))  # 0 on the background
         near = self.embedding.masks(embedded, asked.clicks)[:, None]
         near_loss = mask_loss(near, asked.truth[:CLICKS], balance).mean()
         loss = _prompt_loss(losses) + IOU_WEIGHT * F.mse_loss(predicted, wanted) + near_loss
@@ -195,42 +232,43 @@ def draw_batch(rng: Generator, phase: Phase) -> list[Questions]:
     return batch
 
 
-def learning_rates() -> Iterator[Iterator[float]]:
-    """For each phase the rates of its steps: a warm-up each, and one fall over all phases."""
-    total, done = sum(phase.cost for phase in PHASES), 0
+def plan() -> list[tuple[Phase, float, float]]:
+    """Of every step its phase, its learning rate and its balance.
+
+    The rate warms up in each phase and falls once over all; the balance moves from that of the
+    phase before.
+    """
+    steps: list[tuple[Phase, float, float]] = []
+    total, done, before = sum(phase.cost for phase in PHASES), 0, 0.0
     for phase in PHASES:
-        shares = [(done + phase.cost * i / phase.steps) / total for i in range(phase.steps)]
-        yield (RATE * rate_share(i, share) for i, share in enumerate(shares))
-        done += phase.cost
+        at = np.arange(phase.steps) / phase.steps
+        rates = [RATE * rate_share(i, (done + phase.cost * x) / total) for i, x in enumerate(at)]
+        balances = np.interp(np.arange(phase.steps), (0, GENTLE_STEPS), (before, phase.balance))
+        steps += zip([phase] * phase.steps, rates, balances.tolist(), strict=True)
+        done, before = done + phase.cost, phase.balance
+    return steps
 
 
 def train(seed: int, out: Path) -> ImageModel:
-    """Train through all phases; the unfinished model is at `out` from early on."""
+    """Train through all phases, or through what is left of them."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    progress = Progress("loss", "IoU of clicks", "of boxes", "of pixels")
-    lesson = Lesson(build_sam2(NAME, image_size=PHASES[0].layout.side))
+    lesson = Lesson(build_sam2(NAME))
     lesson.train().requires_grad_(True)
     start_near_prompts(lesson.model)
-    for phase, rates in zip(PHASES, learning_rates(), strict=True):
-        lesson.model = resized(lesson.model, phase.layout.side)
-        optimiser = torch.optim.AdamW(lesson.parameters(), weight_decay=WEIGHT_DECAY)
-        for optimiser.param_groups[0]["lr"] in rates:
-            balance = FINAL_BALANCE * min(1.0, progress.step / BALANCE_STEPS)
-            loss, figures = lesson(draw_batch(rng, phase), balance)
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(lesson.parameters(), CLIP)
-            optimiser.step()
-            if progress.take(loss, *figures):
-                save(lesson.model, out)
+    training = Training(lesson, rng, seed, out, ("IoU of clicks", "of boxes", "of pixels"))
+    for phase, rate, balance in training.left(plan()):
+        if lesson.model.image_size != phase.layout.side:
+            lesson.model = resized(lesson.model, phase.layout.side)
+        loss, figures = lesson(draw_batch(rng, phase), balance)
+        training.take(rate, loss, *figures)
     return lesson.model
 
 
 def resized(model: ImageModel, side: int) -> ImageModel:
-    """The same model for another image size."""
-    other = build_sam2(NAME, image_size=side).train().requires_grad_(True)
-    other.load_state_dict(model.state_dict())
+    """The model for another image size, sharing its parameters."""
+    other = build_sam2(NAME, image_size=side).train()
+    other.load_state_dict(model.state_dict(keep_vars=True), assign=True)
     return other
 
 

@@ -1,4 +1,4 @@
-"""What both trainings share: their command line, the learning rate, progress, and the files."""
+"""What both trainings share: their command line, the learning rate, steps, progress, and files."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import argparse
 import logging
 import math
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from numpy.random import Generator
 from torch import Tensor, nn
 
 log = logging.getLogger("training")
 
+Step = TypeVar("Step")
 LOG_EVERY = 50
+"""Steps between two lines of progress, at each of which a training can be taken up again."""
 WARM_UP = 100
+BETAS, WEIGHT_DECAY, CLIP = (0.9, 0.98), 0.05, 1.0
 
 
 def read_command_line(doc: str) -> argparse.Namespace:
@@ -36,30 +42,89 @@ def rate_share(step: int, share: float) -> float:
     return min(1.0, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * share))
 
 
-class Progress:
-    """Means over the last steps, told every LOG_EVERY steps.
+class Training:
+    """Takes steps, tells how they go, and goes on where a training was stopped.
+
+    What it needs for that lies beside the weights to come, in a file ending in `.unfinished`.
 
     Args:
-        names: What is reported, in order.
+        lesson: All that learns.
+        rng: Source of all randomness after the start.
+        seed: What `rng` began with.
+        out: Where the weights will be.
+        names: The figures of a step, in order.
+
+    Raises:
+        SystemExit: What was left unfinished began with another seed.
     """
 
-    def __init__(self, *names: str) -> None:
-        self.names = names
-        self.began = time.monotonic()
-        self.step = 0
+    def __init__(
+        self, lesson: nn.Module, rng: Generator, seed: int, out: Path, names: Sequence[str]
+    ) -> None:
+        parameters = [p for p in lesson.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, betas=BETAS)
+        self.lesson, self.rng, self.seed, self.names = lesson, rng, seed, tuple(names)
+        self.unfinished = out.with_name(f"{out.name}.unfinished")
+        self.done = 0
         self.recent: list[Tensor] = []
+        if self.unfinished.exists():
+            self._restore()
+        self.began = time.monotonic()
 
-    def take(self, *figures: Tensor) -> bool:
-        """Note the figures of a step; whether they were told, a good moment to save."""
-        self.step += 1
-        self.recent.append(torch.stack(figures).detach())
-        if self.step % LOG_EVERY:
-            return False
+    def left(self, steps: Sequence[Step]) -> Iterator[Step]:
+        """Go through the steps that have not been taken."""
+        yield from steps[self.done :]
+        self.unfinished.unlink(missing_ok=True)
+
+    def take(self, rate: float, loss: Tensor, *figures: Tensor) -> None:
+        """Take one step down the gradient of a loss."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.lesson.parameters(), CLIP)
+        self.optimiser.step()
+        self.done += 1
+        self.recent.append(torch.stack([loss, *figures]).detach())
+        if self.done % LOG_EVERY == 0:
+            self._tell()
+            self._keep()
+
+    def _tell(self) -> None:
         means = torch.stack(self.recent).mean(dim=0).tolist()
-        told = ", ".join(f"{name} {mean:.3f}" for name, mean in zip(self.names, means, strict=True))
-        log.info("step %d, %.0f s: %s", self.step, time.monotonic() - self.began, told)
+        named = zip(("loss", *self.names), means, strict=True)
+        told = ", ".join(f"{name} {mean:.3f}" for name, mean in named)
+        log.info("step %d, %.0f s: %s", self.done, time.monotonic() - self.began, told)
         self.recent.clear()
-        return True
+
+    def _keep(self) -> None:
+        new = self.unfinished.with_name(f"{self.unfinished.name}.new")
+        state = {
+            "seed": self.seed,
+            "done": self.done,
+            "lesson": self.lesson.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "rng": self.rng.bit_generator.state,
+        }
+        torch.save(state, new)
+        new.replace(self.unfinished)
+
+    def _restore(self) -> None:
+        state = torch.load(self.unfinished, weights_only=True)
+        if state["seed"] != self.seed:
+            raise SystemExit(
+                f"{self.unfinished} is of seed {state['seed']}, not of {self.seed}: go on with"
+                " that seed, or delete the file, or name another --out."
+            )
+        self.done = state["done"]
+        self.lesson.load_state_dict(state["lesson"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rng.bit_generator.state = state["rng"]
+        log.info("going on after step %d of %s", self.done, self.unfinished)
 
 
 def half_precision(model: nn.Module) -> dict[str, Tensor]:

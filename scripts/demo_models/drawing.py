@@ -50,6 +50,8 @@ class Layout:
     """Strength of blur, noise and uneven light."""
     grey: float = 0.25
     """Share of pictures without colour."""
+    alike: float = 0.15
+    """Share of pictures whose background has the colours of an object."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,10 @@ def draw_scene(rng: Generator, kinds: Sequence[Kind], layout: Layout) -> Scene:
     Returns:
         The scene. Where there is no place left, it has fewer objects than asked for.
     """
-    canvas = _background(rng, layout.side)
+    model = kinds[rng.integers(len(kinds))] if rng.random() < layout.alike else None
+    canvas = _background(rng, layout.side, model)
     labels = np.zeros((layout.side, layout.side), np.uint8)
-    light = rng.uniform(-0.4, 0.4, 2)
+    light = rng.uniform(-0.5, 0.5, 2)
     chosen, areas = [], []
     for pose in _poses(rng, layout):
         index = int(rng.integers(len(kinds)))
@@ -113,8 +116,10 @@ def draw_scene(rng: Generator, kinds: Sequence[Kind], layout: Layout) -> Scene:
     return Scene(_photograph(rng, canvas, layout), labels, tuple(chosen), visible)
 
 
-def _background(rng: Generator, side: int) -> Image:
+def _background(rng: Generator, side: int, model: Kind | None) -> Image:
     surface = textures.draw_surface(rng, textures.TRAINED)
+    if model is not None:  # the colour of the object's pattern becomes the ground
+        surface = replace(surface, colours=model.surface.colours[::-1])
     scale = 2 * rng.uniform(0.3, 2.5) / side
     ys, xs = np.mgrid[:side, :side].astype(np.float32) * scale
     angle = rng.uniform(0, np.pi)

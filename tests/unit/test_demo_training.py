@@ -1,0 +1,242 @@
+"""The parts of the demo's training, on numbers made by hand, and a few steps of the whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import encoder
+import encoder_start
+import numpy as np
+import prompts
+import pytest
+import segmenter
+import torch
+import training
+from drawing import Layout, draw_kind, draw_scene
+from segmenter_start import start_near_prompts
+
+from dinov2 import build_dinov2
+from sam2 import build_sam2
+
+LARGE = 20.0
+"""A logit that is certain."""
+
+
+def squares() -> torch.Tensor:
+    """Two objects on an 8 x 8 grid, of 16 and of 4 cells."""
+    truth = torch.zeros(2, 8, 8)
+    truth[0, :4, :4] = 1
+    truth[1, 6:, 6:] = 1
+    return truth
+
+
+def test_mask_loss__is_nothing_for_the_truth_and_much_for_its_opposite() -> None:
+    certain = (squares()[:, None] * 2 - 1) * LARGE
+    for balance in (0.0, 0.5, 1.0):
+        assert segmenter.mask_loss(certain, squares(), balance).abs().max() < 1e-6
+        assert segmenter.mask_loss(-certain, squares(), balance).min() > 2 * LARGE
+
+
+def test_mask_loss__of_undecided_masks_by_hand() -> None:
+    """log 2 inside, log 2 outside times its weight, and dice of one half everywhere."""
+    losses = segmenter.mask_loss(torch.zeros(2, 3, 8, 8), squares(), 1.0)
+    for row, cells in zip(losses, (16, 4), strict=True):
+        dice = 1 - (2 * cells / 2 + 1) / (32 + cells + 1)
+        wanted = np.log(2) * (1 + (64 - cells) / cells) + dice
+        assert row.tolist() == pytest.approx([wanted] * 3, rel=1e-5)
+
+
+def test_extent_loss__strays_and_missing_tips_cost_what_they_spoil() -> None:
+    """The first object spans 4 columns and 4 rows, the second 2 and 2."""
+    certain = (squares()[:, None] * 2 - 1) * LARGE
+    assert segmenter.extent_loss(certain, squares()).abs().max() < 1e-6
+    stray, short = certain.clone(), certain.clone()
+    stray[0, 0, 6, 6] = LARGE  # 5 columns and 5 rows
+    short[1, 0, 7] = -LARGE  # 2 columns and 1 row
+    wanted = 1 - 2 * 8 / (10 + 8), 1 - 2 * 3 / (3 + 4)
+    found = segmenter.extent_loss(stray, squares())[0], segmenter.extent_loss(short, squares())[1]
+    assert torch.cat(found).tolist() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_plan__one_fall_of_the_rate_and_a_balance_that_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    phases = [segmenter.Phase(segmenter.FEW, 500, 1, balance) for balance in (0.5, 1.0)]
+    monkeypatch.setattr(segmenter, "PHASES", phases)
+    plan = segmenter.plan()
+    assert [phase for phase, _, _ in plan] == [phases[0]] * 500 + [phases[1]] * 500
+    assert [balance for _, _, balance in plan[:500:200]] == pytest.approx([0, 0.25, 0.5])
+    assert [balance for _, _, balance in plan[500::200]] == pytest.approx([0.5, 0.75, 1.0])
+    rates = [rate for _, rate, _ in plan]
+    assert rates[250] == pytest.approx(segmenter.RATE * 0.5 * (1 + np.cos(np.pi / 4)))
+    assert rates[500] < rates[600] > rates[-1]
+
+
+def test_mask_ious__by_hand() -> None:
+    half = torch.full((2, 1, 8, 8), -1.0)
+    half[0, 0, :4, :2] = 1  # 8 of 16 cells
+    half[1, 0, 7:, 6:] = 1  # 2 of 4 cells, and
+    half[1, 0, :2, 0] = 1  # 2 elsewhere
+    assert segmenter.mask_ious(half, squares()).flatten().tolist() == pytest.approx([0.5, 1 / 3])
+
+
+def test_expected_ious__by_hand() -> None:
+    """Two cells of 0.75 are called mask, four of 0.25 are not: 1.5 of 2 + 1 cells."""
+    logits = torch.full((1, 1, 8, 8), -LARGE * 10)
+    logits[0, 0, 0, :2], logits[0, 0, 1, :4] = np.log(3), -np.log(3)
+    assert segmenter.expected_ious(logits).item() == pytest.approx(1.5 / 3)
+
+
+def test_ask__answers_hold_their_clicks_and_boxes() -> None:
+    rng = np.random.default_rng(0)
+    kinds = [draw_kind(rng) for _ in range(3)]
+    scene = draw_scene(rng, kinds, Layout(128, counts=(3, 5), overlap=0))
+    asked = prompts.ask(rng, scene)
+    assert asked is not None
+    assert asked.truth.shape == (prompts.CLICKS + prompts.BOXES, 32, 32)
+    for (x, y), truth in zip(asked.clicks.long(), asked.truth, strict=False):
+        label = scene.labels[y, x]
+        assert label > 0
+        assert truth.sum() * 16 == (scene.labels == label).sum()
+    for (left, top, right, bottom), truth in zip(
+        asked.boxes / 4, asked.truth[prompts.CLICKS :], strict=True
+    ):
+        rows, columns = truth.nonzero().T
+        found = torch.stack([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+        given = torch.stack([left, top, right, bottom])
+        assert (found - given).abs().max() < 0.08 * (found[2:] - found[:2]).max() + 1
+    assert all(scene.labels[y, x] == 0 for x, y in asked.misses.long())
+
+
+def test_ask__nothing_where_there_is_no_object() -> None:
+    rng = np.random.default_rng(0)
+    scene = draw_scene(rng, [draw_kind(rng)], Layout(64, counts=(0, 0)))
+    assert prompts.ask(rng, scene) is None
+
+
+def test_told_apart__by_hand() -> None:
+    """Scale 10 and offset 0.5: odds of e^(10 (cos - 0.5)) against none of the kinds."""
+    cosines = torch.tensor([[0.9, 0.3], [0.4, 0.5], [0.7, 0.7]])
+    kinds = torch.tensor([0, encoder.OTHER, encoder.MIXED])
+    right = -np.log(np.exp(4) / (np.exp(4) + np.exp(-2) + 1))
+    none = -np.log(1 / (np.exp(-1) + 1 + 1))
+    loss = encoder.told_apart(encoder.Sameness(), cosines, kinds)
+    assert loss.item() == pytest.approx(right + none, rel=1e-5)
+
+
+def test_draw_kinds__half_of_them_resemble_another() -> None:
+    kinds = encoder.draw_kinds(np.random.default_rng(0), 8)
+    twins = [
+        sum(
+            (
+                one.outline is other.outline,
+                one.surface.pattern is other.surface.pattern
+                and one.surface.noise is other.surface.noise,
+                one.surface.colours is other.surface.colours,
+            )
+        )
+        for one, other in zip(kinds[:4], kinds[4:], strict=True)
+    ]
+    assert twins == [2, 2, 2, 2]
+
+
+def test_draw_view__weights_are_means_over_masks() -> None:
+    rng = np.random.default_rng(0)
+    view = encoder.draw_view(rng, encoder.draw_kinds(rng, 8), 84, grey=0)
+    assert view.weights.shape == (len(view.kinds), 36)
+    assert view.weights.sum(dim=1).tolist() == pytest.approx([1] * len(view.kinds), abs=1e-5)
+    assert view.weights.min() >= 0
+
+
+def test_rate_share__warms_up_and_falls_to_nothing() -> None:
+    assert training.rate_share(0, 0.0) == pytest.approx(1 / training.WARM_UP)
+    assert training.rate_share(10**6, 0.5) == pytest.approx(0.5)
+    assert training.rate_share(10**6, 1.0) == pytest.approx(0.0, abs=1e-12)
+
+
+def flat(*colour: float) -> torch.Tensor:
+    return torch.tensor(colour)[:, None, None].expand(3, 28, 28)
+
+
+def test_start_with_colours__features_tell_colours_apart() -> None:
+    torch.manual_seed(0)
+    red, dull_red, blue, grey = (
+        flat(1.5, -1, -1),
+        flat(1.3, -1, -1),
+        flat(-1, -1, 1.5),
+        flat(0, 0, 0),
+    )
+    model = build_dinov2("dinov2_demo")
+    encoder_start.start_with_colours(model, torch.stack([red, blue, grey]))
+    features = torch.nn.functional.normalize(
+        model(torch.stack([red, dull_red, blue, grey])).mean(1), dim=1
+    )
+    cosines = features[0] @ features.T
+    assert cosines[1] > 0.8
+    assert cosines[2:].max() < 0.2
+
+
+def test_start_near_prompts__a_token_looks_where_it_was_put() -> None:
+    torch.manual_seed(0)
+    model = build_sam2("sam2_hiera_demo")
+    start_near_prompts(model)
+    grid = model.sam_prompt_encoder.grid(16, 16)  # (256, C)
+    click = model.sam_prompt_encoder.points(torch.tensor([[72.0, 136.0]]))[0]  # (tokens, C)
+    attention = model.sam_mask_decoder.transformer.layers[0].cross_attn_token_to_image
+    near = (attention.q_proj(click) @ attention.k_proj(grid).T).max(0).values.argmax()
+    assert divmod(near.item(), 16) == (136 // 16, 72 // 16)
+
+
+def test_segmenter__trains_and_writes_an_official_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout(64, counts=(1, 3), radii=(0.15, 0.4))
+    phase = segmenter.Phase(layout, steps=2, batch=2, balance=1.0)
+    monkeypatch.setattr(segmenter, "PHASES", (phase, phase))
+    path = tmp_path / "sam2.pt"
+    segmenter.save(segmenter.train(0, path), path)
+    model = build_sam2("sam2_hiera_demo", path)
+    again = segmenter.train(0, path)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name].half().float()), name
+
+
+def test_training__goes_on_where_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phase = encoder.Phase(side=56, kinds=6, scenes=2, steps=4)
+    monkeypatch.setattr(encoder, "PHASES", (phase,))
+    monkeypatch.setattr(training, "LOG_EVERY", 2)
+    whole = encoder.train(5, tmp_path / "whole.pth").state_dict()
+
+    real, path, calls = encoder.draw_batch, tmp_path / "stopped.pth", []
+
+    def stops(*given: object) -> object:
+        calls.append(given)
+        if len(calls) == 5:  # the start, three steps, and then
+            raise KeyboardInterrupt
+        return real(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(encoder, "draw_batch", stops)
+    with pytest.raises(KeyboardInterrupt):
+        encoder.train(5, path)
+    with pytest.raises(SystemExit, match="is of seed 5, not of 6"):
+        encoder.train(6, path)
+    calls.clear()
+    again = encoder.train(5, path).state_dict()
+    assert len(calls) == 1 + 2, "two of four steps were kept"
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+    assert not list(tmp_path.iterdir()), "what was unfinished is gone"
+
+
+def test_encoder__trains_and_writes_an_official_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phase = encoder.Phase(side=56, kinds=6, scenes=2, steps=2)
+    monkeypatch.setattr(encoder, "PHASES", (phase, encoder.Phase(84, kinds=6, scenes=2, steps=1)))
+    monkeypatch.setattr("sys.argv", ["encoder.py", "--seed", "3", "--out", str(tmp_path / "d.pth")])
+    encoder.main()
+    model = build_dinov2("dinov2_demo", checkpoint=tmp_path / "d.pth")
+    again = encoder.train(3, tmp_path / "again.pth")
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name].half().float()), name
