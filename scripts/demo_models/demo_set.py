@@ -42,7 +42,7 @@ TARGETS, STRANGERS_ONLY, BARE_TARGETS = 70, 6, 4
 """Scenes with wanted kinds, with strangers only, and with nothing."""
 JPEG_QUALITY = 85
 LEAST_APART = 0.6
-"""Least distance of the colours of two classes, 0 to 2.4."""
+"""Least distance of the colours of a class to those of the others and of strangers, 0 to 2.4."""
 LEAST_VISIBLE = 0.2
 """An object hidden more than this is painted over, but not annotated."""
 
@@ -56,15 +56,20 @@ class Shown:
 
 
 def wanted_kinds(rng: Generator) -> list[Kind]:
-    """One kind per name, no two of nearly the same colours."""
+    """One kind per name."""
     kinds: list[Kind] = []
     for name in NAMES:
         surface, _, outline = name.partition("_")
-        kind = None
-        while kind is None or any(colours_apart(kind, other) < LEAST_APART for other in kinds):
-            kind = draw_kind(rng, (OUTLINES[outline],), (SURFACES[surface],))
-        kinds.append(kind)
+        kinds.append(draw_apart(rng, kinds, (OUTLINES[outline],), (SURFACES[surface],)))
     return kinds
+
+
+def draw_apart(rng: Generator, others: Sequence[Kind], *families: Any) -> Kind:
+    """A kind, of these families if any are given, of other colours than the others."""
+    while True:
+        kind = draw_kind(rng, *families)
+        if all(colours_apart(kind, other) >= LEAST_APART for other in others):
+            return kind
 
 
 def colours_apart(kind: Kind, other: Kind) -> float:
@@ -92,7 +97,7 @@ def draw_reference(rng: Generator, kinds: Sequence[Kind], category: int) -> Show
 def draw_target(rng: Generator, kinds: Sequence[Kind]) -> Shown:
     """Objects of one to four kinds, one of them at least, and of one or two unknown ones."""
     categories = rng.choice(len(kinds), size=rng.integers(1, 5), replace=False)
-    strangers = [draw_kind(rng) for _ in range(rng.integers(1, 3))]
+    strangers = [draw_apart(rng, kinds) for _ in range(rng.integers(1, 3))]
     known = [int(c) for c in categories]
     while True:
         scene = draw_scene(rng, [*(kinds[c] for c in known), *strangers], TARGET)
@@ -101,9 +106,9 @@ def draw_target(rng: Generator, kinds: Sequence[Kind]) -> Shown:
             return shown
 
 
-def draw_strangers(rng: Generator) -> Shown:
+def draw_strangers(rng: Generator, kinds: Sequence[Kind]) -> Shown:
     """Objects of unknown kinds only."""
-    scene = draw_scene(rng, [draw_kind(rng) for _ in range(3)], TARGET)
+    scene = draw_scene(rng, [draw_apart(rng, kinds) for _ in range(3)], TARGET)
     return Shown(scene, (None,) * len(scene.kinds))
 
 
@@ -155,7 +160,7 @@ def main() -> None:
     kinds = wanted_kinds(rng)
     save([draw_reference(rng, kinds, c) for c in range(len(kinds))], "reference", 1, folder)
     targets = [draw_target(rng, kinds) for _ in range(TARGETS)]
-    targets += [draw_strangers(rng) for _ in range(STRANGERS_ONLY)]
+    targets += [draw_strangers(rng, kinds) for _ in range(STRANGERS_ONLY)]
     targets += [Shown(draw_scene(rng, kinds, BARE), ()) for _ in range(BARE_TARGETS)]
     save(targets, "target", 101, folder)
 

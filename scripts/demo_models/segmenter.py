@@ -29,12 +29,11 @@ from sam2.image_model import MASK_STRIDE, ImageFeatures, ImageModel
 from sam2.modeling.image_encoder import Pyramid
 
 NAME = "sam2_hiera_demo"
-RATE = 2e-3
+RATE = 1.5e-3
 KINDS = (1, 4)
 """Least and most kinds of objects in a scene."""
 OTHERS_SHARE, SINGLE_SHARE = 0.1, 0.2
 """Weight of all three masks beside the best, and of the single mask of a click."""
-IOU_WEIGHT = 20.0
 GENTLE_STEPS = 400
 """Steps in which a phase grows as strict as it will be."""
 EMBEDDING_WIDTH = 24
@@ -49,6 +48,8 @@ class Phase:
     batch: int
     balance: float
     """How the background counts, see `mask_loss`, reached after GENTLE_STEPS."""
+    iou_weight: float
+    """Weight of the IoU head's error; more of it makes masks learn more slowly."""
 
     @property
     def cost(self) -> int:
@@ -60,9 +61,9 @@ FEW = Layout(128, counts=(1, 4), radii=(0.15, 0.4), overlap=0.3)
 MORE = Layout(128, counts=(1, 10), radii=(0.08, 0.3), overlap=0.3)
 MANY = Layout(256, counts=(1, 14), radii=(0.06, 0.3), overlap=0.3)
 PHASES = (
-    Phase(FEW, steps=600, batch=16, balance=0.5),
-    Phase(MORE, steps=800, batch=16, balance=0.5),
-    Phase(MANY, steps=3000, batch=8, balance=1.0),
+    Phase(FEW, steps=600, batch=16, balance=0.5, iou_weight=2),
+    Phase(MORE, steps=800, batch=16, balance=0.5, iou_weight=2),
+    Phase(MANY, steps=3000, batch=8, balance=1.0, iou_weight=20),
 )
 """Small pictures with few large objects first."""
 
@@ -170,20 +171,24 @@ class Lesson(nn.Module):
         self.model = model
         self.embedding = PixelEmbedding(model.sam_mask_decoder.conv_s0.in_channels)
 
-    def forward(self, batch: Sequence[Questions], balance: float) -> tuple[Tensor, Tensor]:
-        """Loss of a batch, and the mean IoU of chosen masks, of boxes and of pixel embeddings."""
+    def forward(self, batch: Sequence[Questions], balance: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss of the masks of a batch, error of the IoU head, and figures to tell.
+
+        The figures are the mean IoU of the masks chosen for clicks, of those for boxes, and of
+        those from the pixel embedding.
+        """
         decoder = self.model.sam_mask_decoder
         pyramid = self.model.image_encoder(torch.stack([one.image for one in batch]))
         high_res = decoder.conv_s0(pyramid.stride_4), decoder.conv_s1(pyramid.stride_8)
         features = ImageFeatures(pyramid.stride_16, *high_res)
         embedded = self.embedding(pyramid)
         rows = [self._one(one, features[i], embedded[i], balance) for i, one in enumerate(batch)]
-        losses, figures = zip(*rows, strict=True)
-        return torch.stack(losses).mean(), torch.stack(figures).mean(0)
+        losses, errors, figures = (torch.stack(column) for column in zip(*rows, strict=True))
+        return losses.mean(), errors.mean(), figures.mean(0)
 
     def _one(
         self, asked: Questions, features: ImageFeatures, embedded: Tensor, balance: float
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         logits, predicted = self._answer(asked, features)
         answers = len(asked.truth)
         losses = answer_loss(logits[:answers], asked.truth, balance)  # (P, 4)
@@ -193,8 +198,8 @@ class Lesson(nn.Module):
         wanted = F.pad(wanted, (0, 0, 0, len(predicted) - answers))  # 0 on the background
         near = self.embedding.masks(embedded, asked.clicks)[:, None]
         near_loss = mask_loss(near, asked.truth[:CLICKS], balance).mean()
-        loss = _prompt_loss(losses) + IOU_WEIGHT * F.mse_loss(predicted, wanted) + near_loss
-        return loss, _figures(ious, predicted, mask_ious(near, asked.truth[:CLICKS]))
+        figures = _figures(ious, predicted, mask_ious(near, asked.truth[:CLICKS]))
+        return _prompt_loss(losses) + near_loss, F.mse_loss(predicted, wanted), figures
 
     def _answer(self, asked: Questions, features: ImageFeatures) -> tuple[Tensor, Tensor]:
         """All four masks of every prompt, in the order of clicks, boxes, misses."""
@@ -260,14 +265,14 @@ def train(seed: int, out: Path) -> ImageModel:
     for phase, rate, balance in training.left(plan()):
         if lesson.model.image_size != phase.layout.side:
             lesson.model = resized(lesson.model, phase.layout.side)
-        loss, figures = lesson(draw_batch(rng, phase), balance)
-        training.take(rate, loss, *figures)
+        loss, error, figures = lesson(draw_batch(rng, phase), balance)
+        training.take(rate, loss + phase.iou_weight * error, *figures)
     return lesson.model
 
 
 def resized(model: ImageModel, side: int) -> ImageModel:
     """The model for another image size, sharing its parameters."""
-    other = build_sam2(NAME, image_size=side).train()
+    other = build_sam2(NAME, image_size=side).train().requires_grad_(True)
     other.load_state_dict(model.state_dict(keep_vars=True), assign=True)
     return other
 

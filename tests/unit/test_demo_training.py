@@ -61,7 +61,7 @@ def test_extent_loss__strays_and_missing_tips_cost_what_they_spoil() -> None:
 def test_plan__one_fall_of_the_rate_and_a_balance_that_moves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    phases = [segmenter.Phase(segmenter.FEW, 500, 1, balance) for balance in (0.5, 1.0)]
+    phases = [segmenter.Phase(segmenter.FEW, 500, 1, balance, 1) for balance in (0.5, 1.0)]
     monkeypatch.setattr(segmenter, "PHASES", phases)
     plan = segmenter.plan()
     assert [phase for phase, _, _ in plan] == [phases[0]] * 500 + [phases[1]] * 500
@@ -191,12 +191,16 @@ def test_segmenter__trains_and_writes_an_official_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = Layout(64, counts=(1, 3), radii=(0.15, 0.4))
-    phase = segmenter.Phase(layout, steps=2, batch=2, balance=1.0)
+    phase = segmenter.Phase(layout, steps=2, batch=2, balance=1.0, iou_weight=1)
     monkeypatch.setattr(segmenter, "PHASES", (phase, phase))
     path = tmp_path / "sam2.pt"
     segmenter.save(segmenter.train(0, path), path)
     model = build_sam2("sam2_hiera_demo", path)
     again = segmenter.train(0, path)
+    torch.manual_seed(0)
+    start = segmenter.Lesson(build_sam2("sam2_hiera_demo")).model
+    start_near_prompts(start)
+    assert not torch.equal(again.image_encoder.trunk.pos_embed, start.image_encoder.trunk.pos_embed)
     for name, value in model.state_dict().items():
         assert torch.equal(value, again.state_dict()[name].half().float()), name
 
