@@ -47,7 +47,7 @@ REGIONS = 8
 """Random regions tried per scene as masks of no object."""
 LEAST_VISIBLE, LEAST_CELLS = 0.4, 12
 """Objects hidden more than this, or smaller, are not asked for."""
-PATCH_SHARE = 0.5
+PATCH_SHARE = 0.1
 """Weight of the patches beside the masks."""
 RATE = 7e-4
 
