@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 
 from no_time_to_train.config import Sam2InferConfig
@@ -15,13 +17,19 @@ from no_time_to_train.models.prototypes import class_prototypes
 from no_time_to_train.models.segmenter import CANDIDATES_PER_INSTANCE, Segmenter
 from no_time_to_train.structures import Prediction, Proposals
 from tests.golden.deterministic import matching_case
+from tests.reference import stage_three
 
 HERE = Path(__file__).parent
+Predict = Callable[[str, dict[str, np.ndarray]], Prediction | stage_three.Found]
+
+
+def planted(tag: str, golden: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    numbers = {key: int(golden[key]) for key in ("n_mask", "n_class", "length", "dim", "seed")}
+    return {key: torch.from_numpy(value) for key, value in matching_case(tag, **numbers).items()}
 
 
 def predict(tag: str, golden: dict[str, np.ndarray]) -> Prediction:
-    numbers = {key: int(golden[key]) for key in ("n_mask", "n_class", "length", "dim", "seed")}
-    case = {key: torch.from_numpy(value) for key, value in matching_case(tag, **numbers).items()}
+    case = planted(tag, golden)
     settings = Sam2InferConfig(
         nms_thr=float(golden["nms_thr"]),
         num_out_instance=int(golden["num_out_instance"]),
@@ -39,8 +47,22 @@ def predict(tag: str, golden: dict[str, np.ndarray]) -> Prediction:
     return merge(candidates, (height, width), limit)
 
 
+def predict_literally(tag: str, golden: dict[str, np.ndarray]) -> stage_three.Found:
+    case = planted(tag, golden)
+    settings = stage_three.Settings(
+        nms_thr=float(golden["nms_thr"]), num_out_instance=int(golden["num_out_instance"])
+    )
+    pooled = stage_three.mean_features(case["target_features"], case["mask_logits"] > 0)
+    prototypes = F.normalize(case["instance_prototypes"].mean(dim=1), dim=1)  # (K, C)
+    height, width = golden["original_size"].tolist()
+    return stage_three.merge(
+        case["mask_logits"], case["ious"], pooled, prototypes, (height, width), settings
+    )
+
+
 @pytest.mark.parametrize("tag", ["dense", "downscale", "mixed", "upscale"])
-def test_matching__equals_the_published_output(tag: str) -> None:
+@pytest.mark.parametrize("predict", [predict, predict_literally])
+def test_matching__equals_the_published_output(tag: str, predict: Predict) -> None:
     golden = dict(np.load(HERE / f"matching_{tag}.npz"))
     found = predict(tag, golden)
     assert found.labels.tolist() == golden["labels"].tolist()

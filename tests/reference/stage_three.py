@@ -1,0 +1,148 @@
+"""Stage 3 word for word: every mask drawn, features brought to the pixels, nothing left out.
+
+The decoder is `sam2_decoder`; the image encoders are those under test, compared elsewhere. One
+class is tried per mask, as in every published config. arXiv 2507.02798, section 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import nms
+
+from sam2 import ImageFeatures, ImageModel
+from tests.reference import sam2_decoder
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The published names of what can be set."""
+
+    points_per_side: int = 32
+    testing_point_bs: int = 256
+    iou_thr: float = 0.4
+    nms_thr: float = 0.5
+    num_out_instance: int = 100
+
+
+@dataclass(frozen=True)
+class Found:
+    """Instances, best first."""
+
+    masks: Tensor  # (M, H, W) bool
+    boxes: Tensor  # (M, 4) int64 xyxy, pixel indices
+    scores: Tensor  # (M,)
+    labels: Tensor  # (M,)
+
+
+def propose(
+    network: ImageModel, features: ImageFeatures, settings: Settings
+) -> tuple[Tensor, Tensor]:
+    """The best of masks 1 to 3 of every grid point, (M, h, w) logits, with its IoU, (M,)."""
+    weights = network.state_dict()
+    steps = torch.linspace(0, network.image_size - 1, settings.points_per_side) + 0.5
+    points = torch.cartesian_prod(steps, steps).to(features.embedding.device)
+    decoder = network.sam_mask_decoder.transformer
+    heads, depth = decoder.final_attn_token_to_image.heads, len(decoder.layers)
+    kept_logits, kept_ious = [], []
+    for chunk in points.split(settings.testing_point_bs):
+        logits, ious = sam2_decoder.decode(
+            weights,
+            features.embedding,
+            features.high_res_0,
+            features.high_res_1,
+            sam2_decoder.point_prompts(weights, chunk, network.image_size),
+            heads,
+            depth,
+        )
+        best = 1 + ious[:, 1:].argmax(dim=1)
+        every = torch.arange(len(chunk), device=chunk.device)
+        kept_logits.append(logits[every, best])
+        kept_ious.append(ious[every, best])
+    logits, ious = torch.cat(kept_logits), torch.cat(kept_ious)
+    good = (ious > settings.iou_thr) & (logits > 0).any(dim=2).any(dim=1)
+    return logits[good], ious[good]
+
+
+def mean_features(patches: Tensor, masks: Tensor) -> Tensor:
+    """Mean of the upsampled patches (N, C) under each mask (M, h, w), unit length, (M, C)."""
+    grid = int(len(patches) ** 0.5)
+    image = patches.T.unflatten(1, (grid, grid))[None]  # (1, C, grid, grid)
+    pixels = F.interpolate(image, size=masks.shape[-2:], mode="bilinear")[0].flatten(1)  # (C, P)
+    weights = masks.flatten(1).to(pixels.dtype)  # (M, P)
+    return F.normalize(weights @ pixels.T / weights.sum(dim=1, keepdim=True), dim=1)
+
+
+def boxes_of(masks: Tensor) -> Tensor:
+    """First and last column and row of masks (M, H, W), (M, 4) int64 xyxy."""
+    rows = [mask.nonzero() for mask in masks]  # each (P, 2) yx
+    corners = [[r[:, 1].min(), r[:, 0].min(), r[:, 1].max(), r[:, 0].max()] for r in rows]
+    return torch.tensor(corners, dtype=torch.long).view(-1, 4)
+
+
+def suppress(logits: Tensor, ious: Tensor, labels: Tensor, threshold: float) -> Tensor:
+    """Indices that survive suppression within their label, by predicted IoU, best first."""
+    boxes = boxes_of(logits > 0).to(ious.device, torch.float32)
+    kept = []
+    for label in labels.unique():
+        rows = (labels == label).nonzero()[:, 0]
+        kept.append(rows[nms(boxes[rows], ious[rows], threshold)])
+    survivors = torch.cat([labels[:0], *kept])
+    return survivors[ious[survivors].argsort(descending=True, stable=True)]
+
+
+def decay(masks: Tensor, labels: Tensor, features: Tensor) -> Tensor:
+    """How much of its score each mask (M, P) keeps, (M,): all pairs, then those of one label."""
+    pixels = masks.float()
+    shared = pixels @ pixels.T / pixels.sum(dim=1, keepdim=True)  # share of i inside j
+    similar = (features @ features.T).clamp(min=0)
+    earlier = torch.ones_like(shared).tril(diagonal=-1) * (labels[:, None] == labels[None])
+    worst = F.pad(shared * similar * earlier, (1, 0)).amax(dim=1)
+    return (1 - worst).clamp(min=0).sqrt()
+
+
+def segment(
+    network: ImageModel,
+    features: ImageFeatures,
+    patches: Tensor,
+    prototypes: Tensor,
+    size: tuple[int, int],
+    settings: Settings,
+) -> Found:
+    """Find instances in one image.
+
+    Args:
+        network: SAM 2.
+        features: Of the image, as a batch of one.
+        patches: Patch features of the image, (N, C).
+        prototypes: (K, C), unit length.
+        size: (H, W) of the image in pixels.
+        settings: As published.
+    """
+    logits, ious = propose(network, features, settings)
+    pooled = mean_features(patches, logits > 0)
+    return merge(logits, ious, pooled, prototypes, size, settings)
+
+
+def merge(
+    logits: Tensor,
+    ious: Tensor,
+    pooled: Tensor,
+    prototypes: Tensor,
+    size: tuple[int, int],
+    settings: Settings,
+) -> Found:
+    """From scored masks (M, h, w) with features (M, C) to instances."""
+    scores, labels = (pooled @ prototypes.T).clamp(min=0).max(dim=1)
+    kept = suppress(logits, ious, labels, settings.nms_thr)[: 8 * settings.num_out_instance]
+    kept = kept[scores[kept] > 0]
+    drawn = F.interpolate(logits[kept, None], size=size, mode="bilinear", antialias=True)[:, 0] > 0
+    visible = drawn.flatten(1).any(dim=1)
+    kept, drawn = kept[visible], drawn[visible]
+    final = scores[kept] * decay(drawn.flatten(1), labels[kept], pooled[kept])
+    final, order = final.sort(descending=True, stable=True)
+    order = order[: settings.num_out_instance]
+    return Found(drawn[order], boxes_of(drawn[order]), final[: len(order)], labels[kept][order])
