@@ -1,0 +1,171 @@
+"""Measure stage 3 against a literal version of itself: times, memory, agreement.
+
+    python scripts/benchmark.py                             the demo's networks, on a CPU
+    python scripts/benchmark.py --sam2 sam2_hiera_t --encoder dinov2_large     official sizes
+
+Every variant runs in a process of its own, one after the other, on the same images. Compare numbers
+of one run only: machines are noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+import torch  # noqa: E402
+from benchmarking.agreement import compare  # noqa: E402
+from benchmarking.report import Measured, in_words, ratios, table  # noqa: E402
+from benchmarking.stopwatch import Stopwatch, peak_bytes  # noqa: E402
+from benchmarking.variants import (  # noqa: E402
+    STAGES,
+    VARIANTS,
+    Networks,
+    Parts,
+    Variant,
+    segment,
+)
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+
+from dinov2 import PRESETS as ENCODERS  # noqa: E402
+from no_time_to_train.dataset.whole_files import replacing  # noqa: E402
+from sam2.build_sam import PRESETS as SEGMENTERS  # noqa: E402
+
+Result = TypeVar("Result")
+
+DEMO = {
+    "sam2_hiera_demo": ROOT / "demo_models" / "sam2_hiera_demo.pt",
+    "dinov2_demo": ROOT / "demo_models" / "dinov2_demo.pth",
+}
+ENCODER_SIZE, DEMO_ENCODER_SIZE = 518, 252
+PHOTOGRAPH = ROOT / "photos" / "images" / "motorcycle_right.jpg"
+PRODUCT_SIDE, PRODUCTS = 4096, 5
+"""Side of the matrices whose product says what the machine can do, and how many are tried."""
+COUNTED_GRIDS = 4, 8
+"""Points per side of two grids, whose difference gives the arithmetic of a point."""
+WITHOUT_WEIGHTS = "official weights; without them, those of the golden tests"
+
+
+@torch.inference_mode()
+def measure(name: str, networks: Networks, images: Sequence[Path], repeats: int) -> Measured:
+    """Run a variant over all images; on a GPU the first image is run once more before."""
+    parts, variant = Parts(networks), VARIANTS[name]
+    if networks.device != "cpu":
+        segment(parts, variant, images[0], Stopwatch(networks.device))
+        torch.cuda.reset_peak_memory_stats()
+    watch = Stopwatch(networks.device)
+    found = [segment(parts, variant, path, watch) for path in [*images] * repeats]
+    peak = peak_bytes(networks.device)
+    seconds = {stage: watch.seconds[stage] / len(found) for stage in STAGES}
+    per_point = seconds["decoding"] / networks.points_per_side**2
+    gflop = gflop_per_point(parts, variant, images[0])
+    return Measured(
+        seconds=seconds,
+        seconds_per_image=sum(seconds.values()),
+        ms_per_point=1000 * per_point,
+        gflop_per_point=gflop,
+        gflops=gflop / per_point,
+        peak_mb=peak / 2**20,
+        records=found[: len(images)],
+    )
+
+
+def gflop_per_point(parts: Parts, variant: Variant, path: Path) -> float:
+    """Arithmetic of decoding one more point, counted in matrix products and convolutions."""
+    _, features = parts.encode(parts.read(path))
+    counts = []
+    for side in COUNTED_GRIDS:
+        parts.use_grid(side)
+        with FlopCounterMode(display=False) as counter:
+            variant.decode(parts, features)
+        counts.append(counter.get_total_flops())
+    few, many = (side**2 for side in COUNTED_GRIDS)
+    return (counts[1] - counts[0]) / (many - few) / 1e9
+
+
+def large_product(device: str) -> float:
+    """GFLOP per second of the best of a few large matrix products, fp32."""
+    left, right = torch.randn(2, PRODUCT_SIDE, PRODUCT_SIDE, device=device)
+    times = []
+    for _ in range(PRODUCTS):
+        watch = Stopwatch(device)
+        with watch("product"):
+            left @ right
+        times.append(watch.seconds["product"])
+    return 2 * PRODUCT_SIDE**3 / min(times) / 1e9
+
+
+def alone(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function in a fresh process, so that its memory is its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def read_command_line() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--sam2", default="sam2_hiera_demo", choices=SEGMENTERS, metavar="PRESET")
+    add("--sam2-checkpoint", type=Path, help=WITHOUT_WEIGHTS)
+    add("--encoder", default="dinov2_demo", choices=ENCODERS, metavar="PRESET")
+    add("--encoder-checkpoint", type=Path, help=WITHOUT_WEIGHTS)
+    add("--points-per-side", type=int, default=32)
+    add("--classes", type=int, default=20, help="how many to look for, 20 by default")
+    add("--images", type=Path, nargs="+", default=[PHOTOGRAPH])
+    add("--variants", nargs="+", default=[*VARIANTS], choices=VARIANTS)
+    add("--device", default="cpu", help="such as cuda")
+    add("--repeats", type=int, default=1, help="how often all images are run")
+    add("--out", type=Path, help="json for all figures")
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = read_command_line()
+    demo_encoder = given.encoder == "dinov2_demo"
+    networks = Networks(
+        sam2=given.sam2,
+        sam2_checkpoint=given.sam2_checkpoint or DEMO.get(given.sam2),
+        encoder=given.encoder,
+        encoder_checkpoint=given.encoder_checkpoint or DEMO.get(given.encoder),
+        encoder_image_size=DEMO_ENCODER_SIZE if demo_encoder else ENCODER_SIZE,
+        points_per_side=given.points_per_side,
+        classes=given.classes,
+        device=given.device,
+    )
+    measured = {}
+    for name in given.variants:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        measured[name] = alone(measure, name, networks, given.images, given.repeats)
+    product = alone(large_product, given.device)
+    print(table(measured))
+    print(f"product of two {PRODUCT_SIDE} x {PRODUCT_SIDE} matrices: {product:.1f} GFLOP/s")
+    base, *others = given.variants
+    agreements = {name: compare(measured[base].records, measured[name].records) for name in others}
+    for name, agreement in agreements.items():
+        print(f"{name} beside {base}: {ratios(measured[base], measured[name])};")
+        print(f"    {in_words(agreement)}")
+    if given.out:
+        content = {
+            "settings": asdict(networks) | {"images": given.images, "repeats": given.repeats},
+            "threads": torch.get_num_threads(),
+            "large_product_gflops": product,
+            "variants": {name: asdict(figures) for name, figures in measured.items()},
+            "agreement": {name: asdict(agreement) for name, agreement in agreements.items()},
+        }
+        with replacing(given.out) as file:
+            json.dump(content, file, indent=2, default=str)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""The figures of a run, and a table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from benchmarking.agreement import Agreement
+
+from no_time_to_train.dataset.coco_results import CocoRecord
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One variant on all images."""
+
+    seconds: dict[str, float]
+    """By stage, of one image on average."""
+    seconds_per_image: float
+    ms_per_point: float
+    """Of decoding."""
+    gflop_per_point: float
+    """Matrix products of decoding."""
+    gflops: float
+    """GFLOP per second that decoding reached."""
+    peak_mb: float
+    """Most memory held by the process, or on the GPU."""
+    records: list[list[CocoRecord]]
+    """By image, best first."""
+
+
+FIGURES = (
+    ("image, s", "seconds_per_image", ".3f"),
+    ("decoding, ms per point", "ms_per_point", ".2f"),
+    ("decoding, GFLOP per point", "gflop_per_point", ".3f"),
+    ("decoding, GFLOP/s", "gflops", ".1f"),
+    ("peak memory, MB", "peak_mb", ".0f"),
+)
+
+
+def table(measured: Mapping[str, Measured]) -> str:
+    """Seconds per image by stage, then the other figures; a column per variant."""
+    columns = measured.values()
+    stages = next(iter(columns)).seconds
+    rows = [["", *measured]]
+    rows += [[f"{stage}, s", *(f"{m.seconds[stage]:.3f}" for m in columns)] for stage in stages]
+    rows += [
+        [title, *(format(getattr(m, field), style) for m in columns)]
+        for title, field, style in FIGURES
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    )
+
+
+def ratios(base: Measured, other: Measured) -> str:
+    """How much faster the other variant is."""
+    image = base.seconds_per_image / other.seconds_per_image
+    decoding = base.seconds["decoding"] / other.seconds["decoding"]
+    return f"image {image:.2f} x, decoding {decoding:.2f} x as fast"
+
+
+def in_words(agreement: Agreement) -> str:
+    """Whether the detections are the same."""
+    return (
+        f"{agreement.matched} of {agreement.theirs} detections again, of {agreement.ours}; "
+        f"least mask IoU {agreement.least_mask_iou:.6f}, "
+        f"greatest score difference {agreement.greatest_score_difference:.1e}"
+    )

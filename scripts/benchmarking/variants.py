@@ -1,0 +1,161 @@
+"""One image through stage 3, stage by stage: word for word as METHOD.md has it, and as we do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from benchmarking.stopwatch import Stopwatch
+from PIL import Image
+from torch import Tensor, nn
+
+from dinov2 import build_dinov2
+from no_time_to_train.config import Sam2InferConfig
+from no_time_to_train.dataset.coco_results import CocoRecord, to_records
+from no_time_to_train.dataset.images import read_image, to_tensor
+from no_time_to_train.models.encoder import PatchEncoder
+from no_time_to_train.models.merging import merge, suppress
+from no_time_to_train.models.proposals import PointProposer
+from no_time_to_train.models.segmenter import CANDIDATES_PER_INSTANCE, Segmenter
+from no_time_to_train.structures import Prediction, Proposals, Target
+from sam2 import ImageFeatures, build_sam2
+from tests.golden import deterministic
+from tests.reference import stage_three
+
+STAGES = ("input", "encoders", "decoding", "pooling", "merging", "results")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Which networks with which weights, how large, and where."""
+
+    sam2: str
+    sam2_checkpoint: Path | None
+    encoder: str
+    encoder_checkpoint: Path | None
+    encoder_image_size: int
+    points_per_side: int
+    classes: int
+    device: str
+
+
+class Parts:
+    """Both networks, and the classes to look for.
+
+    Without a checkpoint a network has the deterministic weights of the golden tests.
+    """
+
+    def __init__(self, networks: Networks) -> None:
+        sam2 = build_sam2(networks.sam2, networks.sam2_checkpoint)
+        size = networks.encoder_image_size
+        encoder = build_dinov2(networks.encoder, size, networks.encoder_checkpoint)
+        if networks.sam2_checkpoint is None:
+            fill_deterministically(sam2)
+        if networks.encoder_checkpoint is None:
+            fill_deterministically(encoder)
+        self.networks = networks
+        self.sam2 = sam2.to(networks.device)
+        self.encoder = PatchEncoder(encoder, size).to(networks.device)
+        self.use_grid(networks.points_per_side)
+
+    def use_grid(self, points_per_side: int) -> None:
+        """Prompt with a grid of this size from now on."""
+        self.settings = Sam2InferConfig(points_per_side=points_per_side)
+        self.proposer = PointProposer(
+            self.sam2, points_per_side, self.settings.iou_thr, self.settings.testing_point_bs
+        ).to(self.networks.device)
+        self.segmenter = Segmenter(self.settings, self.encoder, self.proposer)
+
+    def read(self, path: Path) -> Target:
+        """An image as `test` reads it."""
+        side = self.proposer.network.image_size
+        picture = read_image(path)
+        image = to_tensor(picture.resize((side, side), Image.Resampling.BICUBIC))
+        return Target(image, (picture.height, picture.width))
+
+    def encode(self, target: Target) -> tuple[Tensor, ImageFeatures]:
+        """Patch features (N, C) and SAM 2's features of one image."""
+        images = target.image[None].to(self.networks.device)
+        patches = self.encoder(images)[0]
+        if not len(self.segmenter.prototypes):
+            self.segmenter.prototypes = spread(patches, self.networks.classes)
+        return patches, self.proposer.encode(images)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to do what comes after the image encoders."""
+
+    decode: Callable[[Parts, ImageFeatures], Proposals]
+    finish: Callable[[Parts, Proposals, Tensor, tuple[int, int], Stopwatch], Prediction]
+
+
+def decode_as_test_does(parts: Parts, features: ImageFeatures) -> Proposals:
+    """See models/proposals.py."""
+    return parts.proposer.propose(features)
+
+
+def finish_as_test_does(
+    parts: Parts, proposals: Proposals, patches: Tensor, size: tuple[int, int], watch: Stopwatch
+) -> Prediction:
+    """See models/segmenter.py."""
+    with watch("pooling"):
+        candidates = parts.segmenter.match(proposals, patches)
+    with watch("merging"):
+        limit = parts.settings.num_out_instance
+        most = CANDIDATES_PER_INSTANCE * limit
+        return merge(suppress(candidates, parts.settings.nms_thr, most), size, limit)
+
+
+def decode_literally(parts: Parts, features: ImageFeatures) -> Proposals:
+    """Draw all four masks of every point."""
+    settings = stage_three.Settings(parts.settings.points_per_side)
+    return Proposals(*stage_three.propose(parts.sam2, features, settings))
+
+
+def finish_literally(
+    parts: Parts, proposals: Proposals, patches: Tensor, size: tuple[int, int], watch: Stopwatch
+) -> Prediction:
+    """Upsample features, and let every mask meet every other."""
+    settings, prototypes = stage_three.Settings(), parts.segmenter.prototypes
+    with watch("pooling"):
+        pooled = stage_three.mean_features(patches, proposals.logits > 0)
+    with watch("merging"):
+        found = stage_three.merge(
+            proposals.logits, proposals.ious, pooled, prototypes, size, settings
+        )
+        return Prediction(found.masks, found.boxes, found.scores, found.labels)
+
+
+VARIANTS = {
+    "literal": Variant(decode_literally, finish_literally),
+    "exact": Variant(decode_as_test_does, finish_as_test_does),
+}
+
+
+def spread(patches: Tensor, classes: int) -> Tensor:
+    """As many classes (K, C) as wanted, each like one patch of an image (N, C)."""
+    chosen = torch.linspace(0, len(patches) - 1, classes, device=patches.device).long()
+    return F.normalize(patches[chosen], dim=1)
+
+
+def fill_deterministically(network: nn.Module) -> None:
+    """Give every parameter the value that its name stands for."""
+    for name, value in network.state_dict().items():
+        value.copy_(torch.from_numpy(deterministic.weight(name, tuple(value.shape))))
+
+
+def segment(parts: Parts, variant: Variant, path: Path, watch: Stopwatch) -> list[CocoRecord]:
+    """Read an image and find its instances, best first, each stage under the stopwatch."""
+    with watch("input"):
+        target = parts.read(path)
+    with watch("encoders"):
+        patches, features = parts.encode(target)
+    with watch("decoding"):
+        proposals = variant.decode(parts, features)
+    prediction = variant.finish(parts, proposals, patches, target.original_size, watch)
+    with watch("results"):
+        return to_records(prediction, 0, range(len(parts.segmenter.prototypes)))
