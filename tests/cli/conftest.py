@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import runpy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,20 +109,10 @@ def segment(*more: str, ckpt_path: str = "memory.pth") -> Outcome:
 
 
 @pytest.fixture(scope="session")
-def demo_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that scripts/make_demo_checkpoints.py writes."""
-    folder = tmp_path_factory.mktemp("checkpoints") / "demo"
-    runpy.run_path(str(ROOT / "scripts" / "make_demo_checkpoints.py"))["write_checkpoints"](folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def memories(
-    demo_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Path], None]:
+def memories(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
     """Puts the memories of the photographs, filled and post-processed, into a folder."""
     made = tmp_path_factory.mktemp("memories")
-    furnish(made, demo_checkpoints)
+    furnish(made)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(made)
         assert fill().code == 0
@@ -137,9 +126,9 @@ def memories(
 
 
 @pytest.fixture
-def bench(tmp_path: Path, demo_checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory: photographs, a reference set, checkpoints, no memory yet."""
-    furnish(tmp_path, demo_checkpoints)
+    furnish(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -151,13 +140,12 @@ def ready(bench: Path, memories: Callable[[Path], None]) -> Path:
     return bench
 
 
-def furnish(folder: Path, checkpoints: Path) -> None:
+def furnish(folder: Path) -> None:
     """Lay out a working directory."""
     (folder / "photos" / "annotations").mkdir(parents=True)
     (folder / "photos" / "images").mkdir()
     for part in ("annotations", "images"):
         for path in (ROOT / "photos" / part).iterdir():
             (folder / "photos" / part / path.name).symlink_to(path)
-    (folder / "checkpoints").mkdir()
-    (folder / "checkpoints" / "demo").symlink_to(checkpoints)
+    (folder / "demo_models").symlink_to(ROOT / "demo_models")
     (folder / "references.json").write_text(json.dumps(PICKS))

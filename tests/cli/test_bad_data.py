@@ -205,7 +205,7 @@ def test_malicious_files__are_refused_and_not_executed(ready: Path) -> None:
 def test_network_checkpoint__missing_or_of_another_model(ready: Path, key: str, word: str) -> None:
     other = {"m_sam2_ckpt_path": "dinov2_demo.pth", "m_encoder_ckpt_path": "sam2_hiera_demo.pt"}
     assert_one_line(segment(*settings(**{key: "nowhere.pt"})), "nowhere.pt", "does not exist")
-    wrong = f"checkpoints/demo/{other[key]}"
+    wrong = f"demo_models/{other[key]}"
     assert_one_line(segment(*settings(**{key: wrong})), wrong)
     Path("cut.pt").write_bytes(Path(wrong).read_bytes()[:5000])
     assert_one_line(segment(*settings(**{key: "cut.pt"})), "cut.pt")

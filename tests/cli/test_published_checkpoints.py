@@ -24,9 +24,9 @@ def dense(ready: Path) -> dict[str, Tensor]:
     """mem_feats and mem_masks of the photographs, as METHOD.md section 5 lays them out."""
     segmenter = FewShotSegmenter.from_preset(
         sam2="sam2_hiera_demo.yaml",
-        sam2_checkpoint="checkpoints/demo/sam2_hiera_demo.pt",
+        sam2_checkpoint="demo_models/sam2_hiera_demo.pt",
         encoder="dinov2_demo",
-        encoder_checkpoint="checkpoints/demo/dinov2_demo.pth",
+        encoder_checkpoint="demo_models/dinov2_demo.pth",
         encoder_image_size=252,
         device="cpu",
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -23,19 +22,10 @@ QUICK = ["--config", str(ROOT / "configs" / "demo.yaml")]
 QUICK += ["--model.init_args.model_cfg.sam2_infer_cfgs.points_per_side", "8"]
 
 
-@pytest.fixture(scope="module")
-def demo_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that scripts/make_demo_checkpoints.py writes."""
-    folder = tmp_path_factory.mktemp("checkpoints") / "demo"
-    runpy.run_path(str(ROOT / "scripts" / "make_demo_checkpoints.py"))["write_checkpoints"](folder)
-    return folder
-
-
 @pytest.fixture
-def workplace(tmp_path: Path, demo_checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory of its own, with checkpoints where configs/demo.yaml has them."""
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "demo").symlink_to(demo_checkpoints)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory of its own, with networks where configs/demo.yaml has them."""
+    (tmp_path / "demo_models").symlink_to(ROOT / "demo_models")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -110,7 +100,7 @@ def test_cdfsod_pipeline__boxes_become_masks_and_results(workplace: Path) -> Non
         *("MINI", "2", "cpu", "motorcycle,coin", "2"),
         *("--export_result", "results.json"),
         DATASETS_ROOT="sets",
-        SAM_CHECKPOINT="checkpoints/demo/sam2_hiera_demo.pt",
+        SAM_CHECKPOINT="demo_models/sam2_hiera_demo.pt",
     )
     assert "BBOX RESULTS:" in output
     assert "SEGM RESULTS:" in output

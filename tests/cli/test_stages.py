@@ -95,9 +95,9 @@ def test_api__finds_the_same_as_the_command_line(ready: Path) -> None:
     segmenter = FewShotSegmenter(
         ModelConfig(
             sam2_cfg_file="sam2_hiera_demo.yaml",
-            sam2_ckpt_path="checkpoints/demo/sam2_hiera_demo.pt",
+            sam2_ckpt_path="demo_models/sam2_hiera_demo.pt",
             encoder_cfg=EncoderConfig(name="dinov2_demo", img_size=252),
-            encoder_ckpt_path="checkpoints/demo/dinov2_demo.pth",
+            encoder_ckpt_path="demo_models/dinov2_demo.pth",
             sam2_infer_cfgs=Sam2InferConfig(points_per_side=6),
         ),
         device="cpu",
