@@ -112,22 +112,20 @@ def finish_as_test_does(
 
 def decode_literally(parts: Parts, features: ImageFeatures) -> Proposals:
     """Draw all four masks of every point."""
-    settings = stage_three.Settings(parts.settings.points_per_side)
-    return Proposals(*stage_three.propose(parts.sam2, features, settings))
+    return Proposals(*stage_three.propose(parts.sam2, features, parts.settings))
 
 
 def finish_literally(
     parts: Parts, proposals: Proposals, patches: Tensor, size: tuple[int, int], watch: Stopwatch
 ) -> Prediction:
     """Upsample features, and let every mask meet every other."""
-    settings, prototypes = stage_three.Settings(), parts.segmenter.prototypes
     with watch("pooling"):
         pooled = stage_three.mean_features(patches, proposals.logits > 0)
     with watch("merging"):
-        found = stage_three.merge(
-            proposals.logits, proposals.ious, pooled, prototypes, size, settings
+        prototypes = parts.segmenter.prototypes
+        return stage_three.merge(
+            proposals.logits, proposals.ious, pooled, prototypes, size, parts.settings
         )
-        return Prediction(found.masks, found.boxes, found.scores, found.labels)
 
 
 VARIANTS = {

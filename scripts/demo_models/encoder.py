@@ -28,11 +28,10 @@ from training import Training, half_precision, rate_share, read_command_line
 from dinov2 import build_dinov2
 from dinov2.vision_transformer import VisionTransformer
 from no_time_to_train.dataset.crops import crop_and_resize, crop_box
+from no_time_to_train.models.images import imagenet_normalise
 from no_time_to_train.models.matching import linear_upsampling
 
 NAME = "dinov2_demo"
-MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
-STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 PATCH, CELL = 14, 4
 """Sides in pixels of a patch, and of a cell of the mask grid."""
 CONTEXT = 0.2
@@ -130,7 +129,9 @@ def draw_portrait(rng: Generator, kind: Kind, index: int, side: int, grey: float
     grid = side // PATCH
     weights = F.interpolate(mask[None, None], (grid, grid), mode="nearest").flatten(1)  # (1, N)
     patches = torch.where(weights[0] > 0.5, index, OTHER)
-    return View((image - MEAN) / STD, weights / weights.sum(), torch.tensor([index]), patches)
+    return View(
+        imagenet_normalise(image[None])[0], weights / weights.sum(), torch.tensor([index]), patches
+    )
 
 
 def draw_view(rng: Generator, kinds: list[Kind], side: int, grey: float) -> View:
@@ -147,11 +148,12 @@ def draw_view(rng: Generator, kinds: list[Kind], side: int, grey: float) -> View
     objects = np.array([chosen[k] for k in scene.kinds], np.int64)
     cells = cv2.resize(scene.labels, (side // CELL,) * 2, interpolation=cv2.INTER_NEAREST)
     masks, found = _masks(rng, scene, cells, objects)
-    rows = linear_upsampling(side // PATCH, side // CELL, like=MEAN)  # (h, grid)
+    image = _to_tensor(scene)
+    rows = linear_upsampling(side // PATCH, side // CELL, like=image)  # (h, grid)
     weights = (rows.T @ (masks.float() @ rows)).flatten(1)  # (M, N)
     weights = weights / masks.flatten(1).sum(dim=1, keepdim=True)
     patches = _patch_kinds(scene.labels, objects)
-    return View((_to_tensor(scene) - MEAN) / STD, weights, found, patches)
+    return View(imagenet_normalise(image[None])[0], weights, found, patches)
 
 
 def _to_tensor(scene: Scene) -> Tensor:

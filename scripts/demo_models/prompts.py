@@ -12,10 +12,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from no_time_to_train.models.images import imagenet_normalise
 from sam2.image_model import MASK_STRIDE
 
-MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
-STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 CLICKS, BOXES, MISSES = 12, 3, 2
 """Prompts per scene: clicks on objects, boxes around objects, clicks on the background."""
 LEAST_VISIBLE, LEAST_CELLS = 0.3, 8
@@ -42,7 +41,7 @@ class Questions:
 
 def normalise(image: NDArray[np.uint8]) -> Tensor:
     """An RGB image (H, W, 3) as the networks want it, (3, H, W)."""
-    return (torch.from_numpy(image).permute(2, 0, 1) / 255 - MEAN) / STD
+    return imagenet_normalise(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)[0]
 
 
 def ask(rng: Generator, scene: Scene) -> Questions | None:

@@ -14,6 +14,8 @@ import torch
 from numpy.random import Generator
 from torch import Tensor, nn
 
+from no_time_to_train.dataset.whole_files import replacing
+
 log = logging.getLogger("training")
 
 Step = TypeVar("Step")
@@ -102,7 +104,6 @@ class Training:
         self.recent.clear()
 
     def _keep(self) -> None:
-        new = self.unfinished.with_name(f"{self.unfinished.name}.new")
         state = {
             "seed": self.seed,
             "done": self.done,
@@ -110,8 +111,8 @@ class Training:
             "optimiser": self.optimiser.state_dict(),
             "rng": self.rng.bit_generator.state,
         }
-        torch.save(state, new)
-        new.replace(self.unfinished)
+        with replacing(self.unfinished, "wb") as file:
+            torch.save(state, file)
 
     def _restore(self) -> None:
         state = torch.load(self.unfinished, weights_only=True)

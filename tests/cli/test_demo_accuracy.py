@@ -10,17 +10,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+import demo_set
 import pytest
 
 from tests.cli.conftest import CONFIGS, ROOT, settings
 
 LEAST_BOX_AP, LEAST_MASK_AP = 0.45, 0.40
-CLASSES = (
-    "dotted_star,ringed_star,dotted_heart,zigzag_heart,ringed_gear,"
-    "zigzag_gear,dotted_crescent,zigzag_crescent,ringed_arrow,dotted_arrow"
-)
+CLASSES = ",".join(demo_set.NAMES)
+SCENES = ROOT / "scenes"
+BANK = settings(m_memory_bank_cfg__category_num=len(demo_set.NAMES), m_memory_bank_cfg__length=1)
 PROCESSES = {
     1: ("--trainer.devices", "1"),
     2: ("--trainer.devices", "2", "--trainer.strategy", "ddp"),
@@ -42,54 +41,39 @@ def stage(folder: Path, mode: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def remember(folder: Path, data: Path, references: str, picks: dict[str, Any], names: str) -> None:
-    """Stages 1 and 2: a post-processed memory in folder/memory.pth."""
-    (folder / "references.json").write_text(json.dumps(picks))
-    bank = settings(
-        m_memory_bank_cfg__category_num=len(names.split(",")), m_memory_bank_cfg__length=1
-    )
-    filled, memory = str(folder / "filled.pth"), str(folder / "memory.pth")
-    data_set = settings(
-        f_root=data / "images",
-        f_json_file=data / "annotations" / references,
-        f_memory_pkl=folder / "references.json",
-        f_memory_length=1,
-        f_cat_names=names,
-    )
-    stage(folder, "fill_memory", *bank, *data_set, "--out_path", filled)
-    stage(folder, "postprocess_memory", *bank, "--ckpt_path", filled, "--out_path", memory)
-
-
-def find(folder: Path, data: Path, targets: str, names: str, processes: int) -> list[Any]:
-    """Stage 3: the COCO results."""
-    bank = settings(
-        m_memory_bank_cfg__category_num=len(names.split(",")), m_memory_bank_cfg__length=1
-    )
-    data_set = settings(
-        t_root=data / "images", t_json_file=data / "annotations" / targets, t_cat_names=names
-    )
-    paths = "--ckpt_path", str(folder / "memory.pth"), "--export_result", str(folder / "found.json")
-    stage(folder, "test", *bank, *data_set, *paths, *PROCESSES[processes])
-    return json.loads((folder / "found.json").read_text())
-
-
 @pytest.fixture(scope="module")
 def scenes_memory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scenes")
-    content = json.loads((ROOT / "scenes" / "annotations" / "references.json").read_text())
+    content = json.loads((SCENES / "annotations" / "references.json").read_text())
     picks = {
         str(annotation["category_id"]): [
             {"img_id": annotation["image_id"], "ann_ids": [annotation["id"]]}
         ]
         for annotation in content["annotations"]
     }
-    remember(folder, ROOT / "scenes", "references.json", picks, CLASSES)
+    (folder / "references.json").write_text(json.dumps(picks))
+    filled, memory = str(folder / "filled.pth"), str(folder / "memory.pth")
+    data_set = settings(
+        f_root=SCENES / "images",
+        f_json_file=SCENES / "annotations" / "references.json",
+        f_memory_pkl=folder / "references.json",
+        f_memory_length=1,
+        f_cat_names=CLASSES,
+    )
+    stage(folder, "fill_memory", *BANK, *data_set, "--out_path", filled)
+    stage(folder, "postprocess_memory", *BANK, "--ckpt_path", filled, "--out_path", memory)
     return folder
 
 
 @pytest.mark.parametrize("processes", PROCESSES)
 def test_scenes__one_reference_each_reaches_the_bars(scenes_memory: Path, processes: int) -> None:
-    find(scenes_memory, ROOT / "scenes", "targets.json", CLASSES, processes)
+    data_set = settings(
+        t_root=SCENES / "images",
+        t_json_file=SCENES / "annotations" / "targets.json",
+        t_cat_names=CLASSES,
+    )
+    memory = str(scenes_memory / "memory.pth")
+    stage(scenes_memory, "test", *BANK, *data_set, "--ckpt_path", memory, *PROCESSES[processes])
     latest = max(scenes_memory.rglob("metrics.json"), key=lambda path: path.stat().st_mtime)
     metrics = json.loads(latest.read_text())
     assert metrics["images"] == 80

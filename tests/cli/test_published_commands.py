@@ -122,6 +122,7 @@ def test_custom_data_set__the_published_walk_through_runs_verbatim(bench: Path) 
     write_coco(bench / "data/coco")
     # The recipe's checkpoint is 2.4 GB of SAM 1; the tool takes SAM 2 weights under any name.
     sam2 = (bench / "demo_models/sam2_hiera_demo.pt").resolve()
+    (bench / "checkpoints").mkdir()
     (bench / "checkpoints/sam_vit_h_4b8939.pth").symlink_to(sam2)
     stand_ins = f'wget() {{ :; }}; python() {{ "{sys.executable}" "$@"; }}\n'
     done = subprocess.run(

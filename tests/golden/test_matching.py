@@ -20,7 +20,7 @@ from tests.golden.deterministic import matching_case
 from tests.reference import stage_three
 
 HERE = Path(__file__).parent
-Predict = Callable[[str, dict[str, np.ndarray]], Prediction | stage_three.Found]
+Predict = Callable[[str, dict[str, np.ndarray]], Prediction]
 
 
 def planted(tag: str, golden: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
@@ -47,9 +47,9 @@ def predict(tag: str, golden: dict[str, np.ndarray]) -> Prediction:
     return merge(candidates, (height, width), limit)
 
 
-def predict_literally(tag: str, golden: dict[str, np.ndarray]) -> stage_three.Found:
+def predict_literally(tag: str, golden: dict[str, np.ndarray]) -> Prediction:
     case = planted(tag, golden)
-    settings = stage_three.Settings(
+    settings = Sam2InferConfig(
         nms_thr=float(golden["nms_thr"]), num_out_instance=int(golden["num_out_instance"])
     )
     pooled = stage_three.mean_features(case["target_features"], case["mask_logits"] > 0)

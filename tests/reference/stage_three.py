@@ -6,40 +6,19 @@ class is tried per mask, as in every published config. arXiv 2507.02798, section
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import nms
 
+from no_time_to_train.config import Sam2InferConfig
+from no_time_to_train.structures import Prediction
 from sam2 import ImageFeatures, ImageModel
 from tests.reference import sam2_decoder
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The published names of what can be set."""
-
-    points_per_side: int = 32
-    testing_point_bs: int = 256
-    iou_thr: float = 0.4
-    nms_thr: float = 0.5
-    num_out_instance: int = 100
-
-
-@dataclass(frozen=True)
-class Found:
-    """Instances, best first."""
-
-    masks: Tensor  # (M, H, W) bool
-    boxes: Tensor  # (M, 4) int64 xyxy, pixel indices
-    scores: Tensor  # (M,)
-    labels: Tensor  # (M,)
-
-
 def propose(
-    network: ImageModel, features: ImageFeatures, settings: Settings
+    network: ImageModel, features: ImageFeatures, settings: Sam2InferConfig
 ) -> tuple[Tensor, Tensor]:
     """The best of masks 1 to 3 of every grid point, (M, h, w) logits, with its IoU, (M,)."""
     weights = network.state_dict()
@@ -104,37 +83,14 @@ def decay(masks: Tensor, labels: Tensor, features: Tensor) -> Tensor:
     return (1 - worst).clamp(min=0).sqrt()
 
 
-def segment(
-    network: ImageModel,
-    features: ImageFeatures,
-    patches: Tensor,
-    prototypes: Tensor,
-    size: tuple[int, int],
-    settings: Settings,
-) -> Found:
-    """Find instances in one image.
-
-    Args:
-        network: SAM 2.
-        features: Of the image, as a batch of one.
-        patches: Patch features of the image, (N, C).
-        prototypes: (K, C), unit length.
-        size: (H, W) of the image in pixels.
-        settings: As published.
-    """
-    logits, ious = propose(network, features, settings)
-    pooled = mean_features(patches, logits > 0)
-    return merge(logits, ious, pooled, prototypes, size, settings)
-
-
 def merge(
     logits: Tensor,
     ious: Tensor,
     pooled: Tensor,
     prototypes: Tensor,
     size: tuple[int, int],
-    settings: Settings,
-) -> Found:
+    settings: Sam2InferConfig,
+) -> Prediction:
     """From scored masks (M, h, w) with features (M, C) to instances."""
     scores, labels = (pooled @ prototypes.T).clamp(min=0).max(dim=1)
     kept = suppress(logits, ious, labels, settings.nms_thr)[: 8 * settings.num_out_instance]
@@ -145,4 +101,6 @@ def merge(
     final = scores[kept] * decay(drawn.flatten(1), labels[kept], pooled[kept])
     final, order = final.sort(descending=True, stable=True)
     order = order[: settings.num_out_instance]
-    return Found(drawn[order], boxes_of(drawn[order]), final[: len(order)], labels[kept][order])
+    return Prediction(
+        drawn[order], boxes_of(drawn[order]), final[: len(order)], labels[kept][order]
+    )
