@@ -35,6 +35,7 @@ Sam2Name = Literal[
     "sam2.1_hiera_l.yaml",
     "sam2_hiera_demo.yaml",
 ]
+Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 SAM2_STRIDE = 32
 """Pixels per step of SAM 2's coarsest feature map."""
 
@@ -151,6 +152,16 @@ class MemoryBankConfig:
 
 
 @dataclass(frozen=True)
+class ComputeConfig:
+    """How the networks compute; matching and merging are float32 whatever is set here."""
+
+    precision: Precision = "float32"
+    """Number format of both networks; tf32 is float32 with products rounded as GPUs like it."""
+    compile: bool = False
+    """Compile the networks when they first run: that takes a minute and a C++ compiler."""
+
+
+@dataclass(frozen=True)
 class VisualizationConfig:
     """Pictures of predictions, drawn after a test."""
 
@@ -182,6 +193,7 @@ class ModelConfig:
     encoder_ckpt_path: str = "./checkpoints/dinov2/dinov2_vitl14_pretrain.pth"
     """DINOv2 weights, an official checkpoint."""
     memory_bank_cfg: MemoryBankConfig = field(default_factory=MemoryBankConfig)
+    compute_cfg: ComputeConfig = field(default_factory=ComputeConfig)
     dataset_name: str | None = None
     """Folder name for pictures, under results_analysis/."""
     test: VisualizationConfig = field(default_factory=VisualizationConfig)

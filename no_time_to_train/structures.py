@@ -97,5 +97,9 @@ class Prediction:
     labels: Tensor
     """(M,) int64 class index."""
 
+    def cpu(self) -> Prediction:
+        """The same in the memory of the CPU."""
+        return Prediction(self.masks.cpu(), self.boxes.cpu(), self.scores.cpu(), self.labels.cpu())
+
     def __len__(self) -> int:
         return len(self.labels)

@@ -63,6 +63,11 @@ class ImageModel(nn.Module):
         self.image_size = image_size
         self.mask_size = image_size // MASK_STRIDE
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the weights."""
+        return self.sam_prompt_encoder.no_mask_embed.weight.dtype
+
     def encode(self, images: Tensor) -> ImageFeatures:
         """Encode images, the expensive half; prompts are cheap from then on.
 

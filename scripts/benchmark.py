@@ -2,6 +2,8 @@
 
     python scripts/benchmark.py                             the demo's networks, on a CPU
     python scripts/benchmark.py --sam2 sam2_hiera_t --encoder dinov2_large     official sizes
+    python scripts/benchmark.py --memory                    stages 1 and 2 for 80 and 1203 classes
+    python scripts/benchmark.py --plan                      whole data sets on 1, 8 and 64 devices
 
 Every variant runs in a process of its own, one after the other, on the same images. Compare numbers
 of one run only: machines are noisy.
@@ -13,6 +15,7 @@ import argparse
 import json
 import multiprocessing
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -24,7 +27,17 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 import torch  # noqa: E402
 from benchmarking.agreement import compare  # noqa: E402
-from benchmarking.report import Measured, in_words, ratios, table  # noqa: E402
+from benchmarking.bank import BankStage, fill, post_process  # noqa: E402
+from benchmarking.plan import (  # noqa: E402
+    JOBS,
+    Costs,
+    Job,
+    plan,
+    seconds_per_evaluated_image,
+    seconds_per_reference,
+    seconds_to_start,
+)
+from benchmarking.report import Measured, in_words, memory_table, ratios, table  # noqa: E402
 from benchmarking.stopwatch import Stopwatch, peak_bytes  # noqa: E402
 from benchmarking.variants import (  # noqa: E402
     STAGES,
@@ -58,7 +71,8 @@ WITHOUT_WEIGHTS = "official weights; without them, those of the golden tests"
 @torch.inference_mode()
 def measure(name: str, networks: Networks, images: Sequence[Path], repeats: int) -> Measured:
     """Run a variant over all images; on a GPU the first image is run once more before."""
-    parts, variant = Parts(networks), VARIANTS[name]
+    variant = VARIANTS[name]
+    parts = Parts(networks, variant.compute)
     if networks.device != "cpu":
         segment(parts, variant, images[0], Stopwatch(networks.device))
         torch.cuda.reset_peak_memory_stats()
@@ -111,6 +125,33 @@ def alone(function: Callable[..., Result], *arguments: Any) -> Result:
         return pool.submit(function, *arguments).result()
 
 
+def measure_memory(job: Job) -> tuple[BankStage, BankStage]:
+    """Stages 1 and 2 of a job, each in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        filled, post_processed = Path(folder) / "filled.pth", Path(folder) / "post_processed.pth"
+        return (
+            alone(fill, job.classes, job.shots, filled),
+            alone(post_process, job.classes, job.shots, filled, post_processed),
+        )
+
+
+def measure_costs(
+    name: str, networks: Networks, measured: Measured, job: Job, statistics: BankStage
+) -> Costs:
+    """What a job consists of, measured with one variant."""
+    compute = VARIANTS[name].compute
+    records = max(measured.records, key=len)
+    return Costs(
+        start=alone(seconds_to_start, networks, compute),
+        reference=alone(seconds_per_reference, networks, compute),
+        statistics=statistics.seconds,
+        image=measured.seconds_per_image,
+        image_evaluated=seconds_per_evaluated_image(records, job.classes),
+        image_records_mb=len(json.dumps(records)) / 2**20,
+        process_mb=measured.peak_mb,
+    )
+
+
 def read_command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -123,10 +164,13 @@ def read_command_line() -> argparse.Namespace:
     add("--points-per-side", type=int, default=32)
     add("--classes", type=int, default=20, help="how many to look for, 20 by default")
     add("--images", type=Path, nargs="+", default=[PHOTOGRAPH])
-    add("--variants", nargs="+", default=[*VARIANTS], choices=VARIANTS)
+    add("--variants", nargs="+", default=["literal", "exact"], choices=VARIANTS)
     add("--device", default="cpu", help="such as cuda")
     add("--repeats", type=int, default=1, help="how often all images are run")
     add("--out", type=Path, help="json for all figures")
+    other = parser.add_mutually_exclusive_group().add_argument
+    other("--memory", action="store_true", help="measure stages 1 and 2 instead, without networks")
+    other("--plan", action="store_true", help="plan data sets with the times of the last variant")
     return parser.parse_args()
 
 
@@ -143,6 +187,28 @@ def main() -> None:
         classes=given.classes,
         device=given.device,
     )
+    content: dict[str, Any] = {"threads": torch.get_num_threads()}
+    if given.memory or given.plan:
+        memory = {job: measure_memory(job) for job in JOBS}
+        print(memory_table({job.name: stages for job, stages in memory.items()}))
+        content["memory"] = {job.name: [asdict(s) for s in memory[job]] for job in JOBS}
+    if not given.memory:
+        measured = compare_variants(given, networks, content)
+    if given.plan:
+        name = given.variants[-1]
+        for job, (_, statistics) in memory.items():
+            costs = measure_costs(name, networks, measured[name], job, statistics)
+            print("\n".join(plan(job, costs)))
+            content.setdefault("costs", {})[job.name] = asdict(costs)
+    if given.out:
+        with replacing(given.out) as file:
+            json.dump(content, file, indent=2, default=str)
+
+
+def compare_variants(
+    given: argparse.Namespace, networks: Networks, content: dict[str, Any]
+) -> dict[str, Measured]:
+    """Measure stage 3 in all variants, and say how far they agree; figures go to `content` too."""
     measured = {}
     for name in given.variants:
         print(f"{name} ...", file=sys.stderr, flush=True)
@@ -155,16 +221,13 @@ def main() -> None:
     for name, agreement in agreements.items():
         print(f"{name} beside {base}: {ratios(measured[base], measured[name])};")
         print(f"    {in_words(agreement)}")
-    if given.out:
-        content = {
-            "settings": asdict(networks) | {"images": given.images, "repeats": given.repeats},
-            "threads": torch.get_num_threads(),
-            "large_product_gflops": product,
-            "variants": {name: asdict(figures) for name, figures in measured.items()},
-            "agreement": {name: asdict(agreement) for name, agreement in agreements.items()},
-        }
-        with replacing(given.out) as file:
-            json.dump(content, file, indent=2, default=str)
+    content |= {
+        "settings": asdict(networks) | {"images": given.images, "repeats": given.repeats},
+        "large_product_gflops": product,
+        "variants": {name: asdict(figures) for name, figures in measured.items()},
+        "agreement": {name: asdict(agreement) for name, agreement in agreements.items()},
+    }
+    return measured
 
 
 if __name__ == "__main__":

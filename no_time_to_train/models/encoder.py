@@ -33,8 +33,8 @@ class PatchEncoder(nn.Module):
             images: (B, 3, H, W) float32 in [0, 1], RGB, of any size; resized here.
 
         Returns:
-            (B, N, C) patch features after the final norm, row-major, N = grid * grid.
+            (B, N, C) float32 patch features after the final norm, row-major, N = grid * grid.
         """
         inputs = imagenet_normalise(resize_square(images, self.image_size))
-        features: Tensor = self.network(inputs)
-        return features
+        features: Tensor = self.network(inputs.to(self.network.cls_token.dtype))
+        return features.float()

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+from torch import nn
+
 from dinov2 import build_dinov2
-from no_time_to_train.config import ModelConfig
+from no_time_to_train.config import ComputeConfig, ModelConfig
 from no_time_to_train.errors import InputError
 from no_time_to_train.models.encoder import PatchEncoder
 from no_time_to_train.models.proposals import PointProposer
 from sam2 import build_sam2
+
+DTYPES = {
+    "float32": torch.float32,
+    "tf32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 
 
 def build_encoder(config: ModelConfig) -> PatchEncoder:
@@ -27,7 +37,9 @@ def build_encoder(config: ModelConfig) -> PatchEncoder:
             f"model_cfg.encoder_cfg.patch_size is {settings.patch_size}, but {settings.name} has "
             f"patches of {network.patch_size} pixels; set it to {network.patch_size}"
         )
-    return PatchEncoder(network, settings.img_size)
+    encoder = PatchEncoder(network, settings.img_size)
+    compute_as(config.compute_cfg, encoder)
+    return encoder
 
 
 def build_proposer(config: ModelConfig, image_size: int | None = None) -> PointProposer:
@@ -42,9 +54,38 @@ def build_proposer(config: ModelConfig, image_size: int | None = None) -> PointP
     with _naming("sam2_ckpt_path"):
         network = build_sam2(config.sam2_cfg_file, config.sam2_ckpt_path, image_size)
     settings = config.sam2_infer_cfgs
-    return PointProposer(
+    proposer = PointProposer(
         network, settings.points_per_side, settings.iou_thr, settings.testing_point_bs
     )
+    compute_as(config.compute_cfg, proposer)
+    return proposer
+
+
+def compute_as(compute: ComputeConfig, part: PatchEncoder | PointProposer) -> None:
+    """Let a network compute in another number format, or compiled; in place.
+
+    Args:
+        compute: The settings; tf32 holds for the whole process.
+        part: The network, weights loaded, with what surrounds it.
+    """
+    part.network.to(DTYPES[compute.precision])
+    if compute.precision == "tf32":
+        torch.set_float32_matmul_precision("high")
+    if compute.compile:
+        for module, dynamic in _heavy_modules(part):
+            module.compile(dynamic=dynamic)
+
+
+def _heavy_modules(part: PatchEncoder | PointProposer) -> list[tuple[nn.Module, bool]]:
+    """What is worth compiling, and whether the size of its batch changes all the time."""
+    if isinstance(part, PatchEncoder):
+        return [(part.network, False)]
+    decoder = part.network.sam_mask_decoder
+    return [
+        (part.network.image_encoder, False),
+        (decoder.transformer, False),
+        (decoder.output_upscaling, True),  # the last few of the kept masks
+    ]
 
 
 @contextmanager

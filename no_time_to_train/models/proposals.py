@@ -52,9 +52,8 @@ class PointProposer(nn.Module):
         Args:
             images: (B, 3, H, W) float32 in [0, 1], RGB, of any size; resized here.
         """
-        return self.network.encode(
-            imagenet_normalise(resize_square(images, self.network.image_size))
-        )
+        inputs = imagenet_normalise(resize_square(images, self.network.image_size))
+        return self.network.encode(inputs.to(self.network.dtype))
 
     def propose(self, features: ImageFeatures) -> Proposals:
         """Propose the best mask of every grid point whose predicted IoU passes the threshold.

@@ -28,9 +28,10 @@ from no_time_to_train.models.memory_format import (
 from no_time_to_train.models.networks import build_encoder, build_proposer
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.pl_wrapper import preflight
+from no_time_to_train.pl_wrapper.background import Background
 from no_time_to_train.pl_wrapper.loading import image_loader
 from no_time_to_train.pl_wrapper.memory_pictures import MemoryPictures
-from no_time_to_train.structures import Reference, Target
+from no_time_to_train.structures import Prediction, Reference, Target
 
 DEFAULT_LOADING = DataLoadConfig()
 
@@ -165,6 +166,10 @@ class Sam2MatcherLightningModel(LightningModule):
         """Leave batches where they are: the segmenter moves the tensors that it needs."""
         return batch
 
+    def on_test_epoch_start(self) -> None:
+        """Get ready to write results while the next image is segmented."""
+        self.background = Background()
+
     def test_step(self, batch: list[Any], batch_idx: int) -> None:
         """Run the stage on one batch."""
         self.stage.step(self, batch)
@@ -189,12 +194,16 @@ class Sam2MatcherLightningModel(LightningModule):
             self.pictures.draw(self.segmenter, reference, name)
 
     def _segment(self, batch: list[Target]) -> None:
+        for target, prediction in zip(batch, self.segmenter.segment(batch), strict=True):
+            self.background.call(self._record, target, prediction.cpu())
+
+    def _record(self, target: Target, prediction: Prediction) -> None:
         assert self.targets is not None
         category_ids = [category.id for category in self.targets.categories]
-        for target, prediction in zip(batch, self.segmenter.segment(batch), strict=True):
-            self.records[target.index] = to_records(prediction, target.image_id, category_ids)
+        self.records[target.index] = to_records(prediction, target.image_id, category_ids)
 
     def _gather_records(self) -> None:
+        self.background.finish()
         self.records = gather_to_first(self.records)
 
     def _gather_nothing(self) -> None:

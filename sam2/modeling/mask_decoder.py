@@ -19,6 +19,9 @@ from sam2.modeling.upscaling import SkipFeatures, Upscaling
 NUM_MASKS = 4
 """One mask for prompts that leave no doubt, three for a whole, its part and its subpart."""
 
+IOU_AND_MASKS = slice(1, 2 + NUM_MASKS)
+"""The tokens that are read: behind the one for the object score, before those of the prompt."""
+
 DRAWN_AT_ONCE = {"cpu": 2**21}
 DRAWN_AT_ONCE_ELSEWHERE = 2**27
 """Elements of upscaled features made at once: what a cache holds, and what keeps a GPU busy.
@@ -45,7 +48,7 @@ class ScoredPrompts:
     kernels: Tensor
     """From the hypernetworks: what each mask multiplies the upscaled image with, (B, 4, C/8)."""
     ious: Tensor
-    """Predicted IoU of each mask, (B, 4)."""
+    """Predicted IoU of each mask, (B, 4) float32: half precision would make many of them equal."""
 
 
 class MaskDecoder(nn.Module):
@@ -106,13 +109,13 @@ class MaskDecoder(nn.Module):
             [self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight]
         )
         tokens = torch.cat([own.expand(len(prompts), -1, -1), prompts], dim=1)  # (B, 6 + T, C)
-        tokens, image_tokens = self.transformer(tokens, image.shared)
-        iou_token, mask_tokens = tokens[:, 1], tokens[:, 2 : 2 + NUM_MASKS]
+        tokens, image_tokens = self.transformer(tokens, image.shared, IOU_AND_MASKS)
+        iou_token, mask_tokens = tokens[:, 0], tokens[:, 1:]
         kernels = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
         return ScoredPrompts(
             image=image_tokens,
             kernels=torch.stack(kernels, dim=1),
-            ious=self.iou_prediction_head(iou_token).sigmoid(),
+            ious=self.iou_prediction_head(iou_token).float().sigmoid(),
         )
 
     def draw(

@@ -123,19 +123,25 @@ class TwoWayTransformer(nn.Module):
         """
         return self.layers[0].share(tokens, positions)
 
-    def forward(self, prompts: Tensor, shared: SharedImage) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, prompts: Tensor, shared: SharedImage, wanted: slice = slice(None)
+    ) -> tuple[Tensor, Tensor]:
         """Let prompts and image update each other.
 
         Args:
             prompts: Tokens, (B, T, C).
             shared: The image, from `share`.
+            wanted: Which of the tokens are read afterwards; only they take the last look.
 
         Returns:
-            Tokens (B, T, C) and image tokens (B, P, C).
+            The wanted tokens (B, t, C) and image tokens (B, P, C).
         """
         first, *later = self.layers
         tokens, image = first.begin(prompts, shared)
         for layer in later:
             tokens, image = layer(tokens, prompts, image, shared.positions)
-        learnt = self.final_attn_token_to_image(tokens + prompts, image, image + shared.positions)
+        tokens = tokens[:, wanted]
+        learnt = self.final_attn_token_to_image(
+            tokens + prompts[:, wanted], image, image + shared.positions
+        )
         return self.norm_final_attn(tokens + learnt), image

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarking.agreement import Agreement
+from benchmarking.bank import BankStage
 
 from no_time_to_train.dataset.coco_results import CocoRecord
 
@@ -48,6 +49,22 @@ def table(measured: Mapping[str, Measured]) -> str:
         [title, *(format(getattr(m, field), style) for m in columns)]
         for title, field, style in FIGURES
     ]
+    return in_columns(rows)
+
+
+def memory_table(stages: Mapping[str, tuple[BankStage, BankStage]]) -> str:
+    """Stages 1 and 2 of each data set, a row each."""
+    rows = [["stages 1 and 2", "s", "peak memory, MB", "file, MB"]]
+    rows += [
+        [f"{name}: {stage}", f"{m.seconds:.1f}", f"{m.peak_mb:.0f}", f"{m.file_mb:.1f}"]
+        for name, pair in stages.items()
+        for stage, m in zip(("fill", "post-process"), pair, strict=True)
+    ]
+    return in_columns(rows)
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> str:
+    """Lines of a table, the first column left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows

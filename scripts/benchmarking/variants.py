@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+import yaml
 from benchmarking.stopwatch import Stopwatch
 from PIL import Image
 from torch import Tensor, nn
 
 from dinov2 import build_dinov2
-from no_time_to_train.config import Sam2InferConfig
+from no_time_to_train.config import ComputeConfig, Sam2InferConfig
 from no_time_to_train.dataset.coco_results import CocoRecord, to_records
 from no_time_to_train.dataset.images import read_image, to_tensor
 from no_time_to_train.models.encoder import PatchEncoder
 from no_time_to_train.models.merging import merge, suppress
+from no_time_to_train.models.networks import compute_as
 from no_time_to_train.models.proposals import PointProposer
 from no_time_to_train.models.segmenter import CANDIDATES_PER_INSTANCE, Segmenter
 from no_time_to_train.structures import Prediction, Proposals, Target
@@ -25,6 +27,7 @@ from sam2 import ImageFeatures, build_sam2
 from tests.golden import deterministic
 from tests.reference import stage_three
 
+FAST_OVERLAY = Path(__file__).resolve().parents[2] / "configs" / "fast.yaml"
 STAGES = ("input", "encoders", "decoding", "pooling", "merging", "results")
 
 
@@ -48,7 +51,7 @@ class Parts:
     Without a checkpoint a network has the deterministic weights of the golden tests.
     """
 
-    def __init__(self, networks: Networks) -> None:
+    def __init__(self, networks: Networks, compute: ComputeConfig) -> None:
         sam2 = build_sam2(networks.sam2, networks.sam2_checkpoint)
         size = networks.encoder_image_size
         encoder = build_dinov2(networks.encoder, size, networks.encoder_checkpoint)
@@ -59,6 +62,8 @@ class Parts:
         self.networks = networks
         self.sam2 = sam2.to(networks.device)
         self.encoder = PatchEncoder(encoder, size).to(networks.device)
+        self.compute = compute
+        compute_as(compute, self.encoder)
         self.use_grid(networks.points_per_side)
 
     def use_grid(self, points_per_side: int) -> None:
@@ -67,6 +72,7 @@ class Parts:
         self.proposer = PointProposer(
             self.sam2, points_per_side, self.settings.iou_thr, self.settings.testing_point_bs
         ).to(self.networks.device)
+        compute_as(self.compute, self.proposer)
         self.segmenter = Segmenter(self.settings, self.encoder, self.proposer)
 
     def read(self, path: Path) -> Target:
@@ -87,10 +93,11 @@ class Parts:
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to do what comes after the image encoders."""
+    """A way to do stage 3."""
 
     decode: Callable[[Parts, ImageFeatures], Proposals]
     finish: Callable[[Parts, Proposals, Tensor, tuple[int, int], Stopwatch], Prediction]
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
 
 
 def decode_as_test_does(parts: Parts, features: ImageFeatures) -> Proposals:
@@ -128,9 +135,16 @@ def finish_literally(
         )
 
 
+def fast_mode() -> ComputeConfig:
+    """What the overlay for fast mode sets."""
+    overlay = yaml.safe_load(FAST_OVERLAY.read_text())
+    return ComputeConfig(**overlay["model"]["init_args"]["model_cfg"]["compute_cfg"])
+
+
 VARIANTS = {
     "literal": Variant(decode_literally, finish_literally),
     "exact": Variant(decode_as_test_does, finish_as_test_does),
+    "fast": Variant(decode_as_test_does, finish_as_test_does, fast_mode()),
 }
 
 
