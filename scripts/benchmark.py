@@ -135,15 +135,14 @@ def measure_memory(job: Job) -> tuple[BankStage, BankStage]:
         )
 
 
-def measure_costs(
-    name: str, networks: Networks, measured: Measured, job: Job, statistics: BankStage
+def costs_of(
+    job: Job, statistics: BankStage, measured: Measured, start: float, reference: float
 ) -> Costs:
-    """What a job consists of, measured with one variant."""
-    compute = VARIANTS[name].compute
+    """What a job consists of; of its own it has the evaluation, which is measured here."""
     records = max(measured.records, key=len)
     return Costs(
-        start=alone(seconds_to_start, networks, compute),
-        reference=alone(seconds_per_reference, networks, compute),
+        start=start,
+        reference=reference,
         statistics=statistics.seconds,
         image=measured.seconds_per_image,
         image_evaluated=seconds_per_evaluated_image(records, job.classes),
@@ -196,8 +195,11 @@ def main() -> None:
         measured = compare_variants(given, networks, content)
     if given.plan:
         name = given.variants[-1]
+        compute = VARIANTS[name].compute
+        start = alone(seconds_to_start, networks, compute)
+        reference = alone(seconds_per_reference, networks, compute)
         for job, (_, statistics) in memory.items():
-            costs = measure_costs(name, networks, measured[name], job, statistics)
+            costs = costs_of(job, statistics, measured[name], start, reference)
             print("\n".join(plan(job, costs)))
             content.setdefault("costs", {})[job.name] = asdict(costs)
     if given.out:

@@ -123,9 +123,7 @@ class TwoWayTransformer(nn.Module):
         """
         return self.layers[0].share(tokens, positions)
 
-    def forward(
-        self, prompts: Tensor, shared: SharedImage, wanted: slice = slice(None)
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, prompts: Tensor, shared: SharedImage, wanted: slice) -> tuple[Tensor, Tensor]:
         """Let prompts and image update each other.
 
         Args:
