@@ -107,18 +107,19 @@ def bank_from_tensors(tensors: Mapping[str, Tensor], most_patches: int) -> Memor
             S, N), mem_fill_counts (K,).
         most_patches: Foreground patches kept per reference of a dense memory.
     """
-    bank = MemoryBank()
     counts = tensors["mem_fill_counts"].tolist()
     slots = [(index, slot) for index, count in enumerate(counts) for slot in range(count)]
     if "mem_feats" in tensors:
+        bank = MemoryBank()
         for index, slot in slots:
             features, weights = tensors["mem_feats"][index, slot], tensors["mem_masks"][index, slot]
             bank.add(index, slot, summarise(features, weights, most_patches))
         return bank
     sizes = [int(tensors["mem_patch_counts"][place]) for place in slots]
-    for place, patches in zip(slots, tensors["mem_patches"].split(sizes), strict=True):
-        bank.add(*place, _summary(tensors, place, patches))
-    return bank
+    patches = tensors["mem_patches"].split(sizes)
+    return MemoryBank(
+        {place: _summary(tensors, place, p) for place, p in zip(slots, patches, strict=True)}
+    )
 
 
 def _summary(

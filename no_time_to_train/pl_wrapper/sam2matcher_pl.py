@@ -18,6 +18,7 @@ from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.distributed import RankSampler, gather_everywhere, gather_to_first
 from no_time_to_train.errors import InputError
+from no_time_to_train.models.memory_bank import MemoryBank
 from no_time_to_train.models.memory_format import (
     bank_from_tensors,
     bank_to_tensors,
@@ -182,7 +183,7 @@ class Sam2MatcherLightningModel(LightningModule):
         self.segmenter.remember(batch)
 
     def _gather_bank(self) -> None:
-        self.segmenter.bank.summaries = gather_everywhere(self.segmenter.bank.summaries)
+        self.segmenter.bank = MemoryBank(gather_everywhere(self.segmenter.bank.summaries))
 
     def _finalise(self, batch: list[Any]) -> None:
         self.segmenter.finalise()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import pytest
 import torch
 
@@ -46,6 +48,28 @@ def test_bank__order_of_arrival_does_not_matter() -> None:
         shuffled.add(*place, bank.summaries[place])
     for name, tensor in bank_to_tensors(bank).items():
         assert torch.equal(tensor, bank_to_tensors(shuffled)[name]), name
+
+
+def test_bank__a_summary_that_is_sent_brings_nothing_else_along() -> None:
+    summary = bank_of([2]).summaries[0, 1]
+    sent = pickle.dumps(summary)
+    assert len(sent) < 5000, "the block that it lies in has 32 MB"
+    received = pickle.loads(sent)
+    assert torch.equal(received.patches, summary.patches)
+    assert (received.weight, received.mean.tolist()) == (summary.weight, summary.mean.tolist())
+
+
+def test_bank__keeps_what_was_added_when_the_source_changes() -> None:
+    features = torch.ones(4, 3)
+    summary = summarise(features, torch.ones(4), most_patches=4)
+    bank = MemoryBank()
+    bank.add(0, 0, summary)
+    bank.add(0, 1, summary)
+    for tensor in (summary.mean, summary.foreground_mean, summary.patches):
+        tensor.zero_()
+    for kept in bank.references_of(0):
+        assert torch.equal(kept.patches, torch.ones(4, 3, dtype=torch.float16))
+        assert kept.mean.tolist() == kept.foreground_mean.tolist() == [1, 1, 1]
 
 
 def test_bank_to_tensors__survives_a_round_trip_with_uneven_classes() -> None:
