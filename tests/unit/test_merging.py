@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
@@ -79,31 +80,56 @@ def test_suppress__applies_the_limit_before_it_drops_zero_scores() -> None:
 
 def test_upsample_masks__doubles_a_half_plane_at_its_middle() -> None:
     logits = torch.tensor([[[1.0, 1.0, -1.0, -1.0]] * 4])
-    masks = upsample_masks(logits, (4, 8))
+    masks, _ = upsample_masks(logits, (4, 8))
     assert masks.tolist() == [[[True] * 4 + [False] * 4] * 4]
 
 
-def test_intersections__count_shared_pixels() -> None:
-    masks = torch.tensor([[True, True, True, False], [False, True, True, True]])
-    assert intersections(masks).tolist() == [[3, 2], [2, 3]]
+@pytest.mark.parametrize("size", [(300, 417), (64, 64), (40, 23), (64, 190), (17, 64)])
+def test_upsample_masks__equal_whole_pictures_resized_by_torch(size: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    spots = torch.randn(30, 1, 6, 6, generator=generator) - 1.2
+    logits = F.interpolate(spots, size=(64, 64), mode="bicubic")[:, 0]
+    logits = logits[(logits > 0).flatten(1).any(dim=1)]
+    whole = F.interpolate(logits[:, None], size=size, mode="bilinear", antialias=True)[:, 0]
+    masks, frames = upsample_masks(logits, size)
+    certain = whole.abs() > 1e-5  # the order of sums may decide where nothing else does
+    assert torch.equal(masks[certain], whole[certain] > 0)
+    assert certain.float().mean() > 0.999
+    seen = masks.flatten(1).any(dim=1)
+    boxes = mask_boxes(masks[seen])
+    assert (frames[seen, :2] <= boxes[:, :2]).all()
+    assert (frames[seen, 2:] >= boxes[:, 2:]).all()
+
+
+def test_intersections__count_pixels_shared_with_those_before() -> None:
+    masks = torch.rand(12, 9, 150, generator=torch.Generator().manual_seed(0)) > 0.6
+    masks[:6, :, :70] = False
+    masks[6:9, :, 64:] = False
+    expected = torch.tril(masks.flatten(1).double() @ masks.flatten(1).double().T)
+    assert torch.equal(torch.tril(intersections(masks, mask_boxes(masks))), expected)
+    assert (expected[6:9, :6] == 0).all(), "some frames do not meet"
+
+
+def decay_of(masks: Tensor, labels: list[int], features: Tensor) -> Tensor:
+    return overlap_decay(masks[:, None], mask_boxes(masks[:, None]), torch.tensor(labels), features)
 
 
 def test_overlap_decay__half_covered_by_a_better_one_of_its_class() -> None:
     masks = torch.tensor([[True, True, False, False], [False, True, True, False]])
     features = torch.tensor([[1.0, 0.0], [0.6, 0.8]])  # cosine 0.6
-    decay = overlap_decay(masks, torch.tensor([0, 0]), features)
+    decay = decay_of(masks, [0, 0], features)
     torch.testing.assert_close(decay, torch.tensor([1.0, (1 - 0.5 * 0.6) ** 0.5]))
 
 
 def test_overlap_decay__other_classes_do_not_count() -> None:
     masks = torch.ones(2, 4, dtype=torch.bool)
     features = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    assert overlap_decay(masks, torch.tensor([0, 1]), features).tolist() == [1.0, 1.0]
+    assert decay_of(masks, [0, 1], features).tolist() == [1.0, 1.0]
 
 
 def test_overlap_decay__identical_masks_give_zero_and_never_nan() -> None:
-    features = torch.nn.functional.normalize(torch.full((2, 3), 0.1), dim=1)
-    decay = overlap_decay(torch.ones(2, 4, dtype=torch.bool), torch.tensor([0, 0]), features)
+    features = F.normalize(torch.full((2, 3), 0.1), dim=1)
+    decay = decay_of(torch.ones(2, 4, dtype=torch.bool), [0, 0], features)
     assert decay[0] == 1
     assert decay[1] == pytest.approx(0, abs=1e-3)
 
