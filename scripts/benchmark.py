@@ -2,6 +2,7 @@
 
     python scripts/benchmark.py                             the demo's networks, on a CPU
     python scripts/benchmark.py --sam2 sam2_hiera_t --encoder dinov2_large     official sizes
+    python scripts/benchmark.py --demo-set                  what each variant finds, as AP
     python scripts/benchmark.py --memory                    stages 1 and 2 for 80 and 1203 classes
     python scripts/benchmark.py --plan                      whole data sets on 1, 8 and 64 devices
 
@@ -18,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 import torch  # noqa: E402
+from benchmarking.accuracy import demo_accuracy, demo_images  # noqa: E402
 from benchmarking.agreement import compare  # noqa: E402
 from benchmarking.bank import BankStage, fill, post_process  # noqa: E402
 from benchmarking.plan import (  # noqa: E402
@@ -37,7 +39,7 @@ from benchmarking.plan import (  # noqa: E402
     seconds_per_reference,
     seconds_to_start,
 )
-from benchmarking.report import Measured, in_words, memory_table, ratios, table  # noqa: E402
+from benchmarking.report import Measured, beside, in_words, memory_table, ratios, table  # noqa: E402
 from benchmarking.stopwatch import Stopwatch, peak_bytes  # noqa: E402
 from benchmarking.variants import (  # noqa: E402
     STAGES,
@@ -162,6 +164,8 @@ def read_command_line() -> argparse.Namespace:
     add("--encoder-checkpoint", type=Path, help=WITHOUT_WEIGHTS)
     add("--points-per-side", type=int, default=32)
     add("--classes", type=int, default=20, help="how many to look for, 20 by default")
+    add("--more-classes", type=int, help="run the last variant once more with so many")
+    add("--demo-set", action="store_true", help="run on the demo's data set, with its classes")
     add("--images", type=Path, nargs="+", default=[PHOTOGRAPH])
     add("--variants", nargs="+", default=["literal", "exact"], choices=VARIANTS)
     add("--device", default="cpu", help="such as cuda")
@@ -184,6 +188,7 @@ def main() -> None:
         encoder_image_size=DEMO_ENCODER_SIZE if demo_encoder else ENCODER_SIZE,
         points_per_side=given.points_per_side,
         classes=given.classes,
+        demo_set=given.demo_set,
         device=given.device,
     )
     content: dict[str, Any] = {"threads": torch.get_num_threads()}
@@ -211,22 +216,36 @@ def compare_variants(
     given: argparse.Namespace, networks: Networks, content: dict[str, Any]
 ) -> dict[str, Measured]:
     """Measure stage 3 in all variants, and say how far they agree; figures go to `content` too."""
+    images = demo_images() if given.demo_set else given.images
     measured = {}
     for name in given.variants:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        measured[name] = alone(measure, name, networks, given.images, given.repeats)
+        measured[name] = alone(measure, name, networks, images, given.repeats)
+    *_, last = given.variants
+    more = f"{last}, {given.more_classes} classes"
+    columns = dict(measured)
+    if given.more_classes:
+        print(f"{more} ...", file=sys.stderr, flush=True)
+        crowded = replace(networks, classes=given.more_classes, demo_set=False)
+        columns[more] = alone(measure, last, crowded, images, given.repeats)
     product = alone(large_product, given.device)
-    print(table(measured))
+    print(table(columns))
     print(f"product of two {PRODUCT_SIDE} x {PRODUCT_SIDE} matrices: {product:.1f} GFLOP/s")
     base, *others = given.variants
     agreements = {name: compare(measured[base].records, measured[name].records) for name in others}
     for name, agreement in agreements.items():
         print(f"{name} beside {base}: {ratios(measured[base], measured[name])};")
         print(f"    {in_words(agreement)}")
+    if given.more_classes:
+        print(f"{more} beside {given.classes}: {beside(measured[last], columns[more])}")
+    if given.demo_set:
+        content["accuracy"] = {name: demo_accuracy(m.records) for name, m in measured.items()}
+        for name, (box, mask) in content["accuracy"].items():
+            print(f"{name} on the demo's data set: box AP {box:.4f}, mask AP {mask:.4f}")
     content |= {
-        "settings": asdict(networks) | {"images": given.images, "repeats": given.repeats},
+        "settings": asdict(networks) | {"images": images, "repeats": given.repeats},
         "large_product_gflops": product,
-        "variants": {name: asdict(figures) for name, figures in measured.items()},
+        "variants": {name: asdict(figures) for name, figures in columns.items()},
         "agreement": {name: asdict(agreement) for name, agreement in agreements.items()},
     }
     return measured

@@ -30,6 +30,9 @@ class Measured:
     """By image, best first."""
 
 
+CLASS_STAGES = "pooling", "merging", "results"
+"""The stages that know of classes."""
+
 FIGURES = (
     ("image, s", "seconds_per_image", ".3f"),
     ("decoding, ms per point", "ms_per_point", ".2f"),
@@ -76,6 +79,14 @@ def ratios(base: Measured, other: Measured) -> str:
     image = base.seconds_per_image / other.seconds_per_image
     decoding = base.seconds["decoding"] / other.seconds["decoding"]
     return f"image {image:.2f} x, decoding {decoding:.2f} x as fast"
+
+
+def beside(base: Measured, other: Measured) -> str:
+    """How much longer a run with other classes takes."""
+    image = other.seconds_per_image / base.seconds_per_image - 1
+    own = sum(other.seconds[stage] - base.seconds[stage] for stage in CLASS_STAGES)
+    share = own / base.seconds_per_image
+    return f"an image takes {image:+.1%}, of which {share:+.1%} in {', '.join(CLASS_STAGES)}"
 
 
 def in_words(agreement: Agreement) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 import yaml
+from benchmarking.accuracy import demo_prototypes
 from benchmarking.stopwatch import Stopwatch
 from PIL import Image
 from torch import Tensor, nn
@@ -42,6 +43,8 @@ class Networks:
     encoder_image_size: int
     points_per_side: int
     classes: int
+    """How many to look for; those of the demo's data set instead, if that is wanted."""
+    demo_set: bool
     device: str
 
 
@@ -64,6 +67,7 @@ class Parts:
         self.encoder = PatchEncoder(encoder, size).to(networks.device)
         self.compute = compute
         compute_as(compute, self.encoder)
+        self.prototypes = demo_prototypes(self.encoder, size) if networks.demo_set else None
         self.use_grid(networks.points_per_side)
 
     def use_grid(self, points_per_side: int) -> None:
@@ -74,6 +78,8 @@ class Parts:
         ).to(self.networks.device)
         compute_as(self.compute, self.proposer)
         self.segmenter = Segmenter(self.settings, self.encoder, self.proposer)
+        if self.prototypes is not None:
+            self.segmenter.prototypes = self.prototypes
 
     def read(self, path: Path) -> Target:
         """An image as `test` reads it."""
@@ -86,8 +92,9 @@ class Parts:
         """Patch features (N, C) and SAM 2's features of one image."""
         images = target.image[None].to(self.networks.device)
         patches = self.encoder(images)[0]
-        if not len(self.segmenter.prototypes):
-            self.segmenter.prototypes = spread(patches, self.networks.classes)
+        if self.prototypes is None:
+            self.prototypes = spread(patches, self.networks.classes)
+            self.segmenter.prototypes = self.prototypes
         return patches, self.proposer.encode(images)
 
 
@@ -145,6 +152,9 @@ VARIANTS = {
     "literal": Variant(decode_literally, finish_literally),
     "exact": Variant(decode_as_test_does, finish_as_test_does),
     "fast": Variant(decode_as_test_does, finish_as_test_does, fast_mode()),
+    "uncompiled": Variant(
+        decode_as_test_does, finish_as_test_does, replace(fast_mode(), compile=False)
+    ),
 }
 
 
