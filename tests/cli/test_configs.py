@@ -78,14 +78,19 @@ def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def printed(*arguments: str) -> str:
+    """What a command prints before it stops."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), pytest.raises(SystemExit) as stop:
+        main(["test", *arguments])
+    assert stop.value.code in (None, 0)
+    return text.getvalue()
+
+
 def parse(*paths: Path) -> dict[str, Any]:
     """What the command line makes of these configs, as leaves."""
     configs = [argument for path in paths for argument in ("--config", str(path))]
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as stop:
-        main(["test", *configs, "--print_config"])
-    assert stop.value.code in (None, 0)
-    return leaves(yaml.safe_load(printed.getvalue()))
+    return leaves(yaml.safe_load(printed(*configs, "--print_config")))
 
 
 def read_leaves(stem: str) -> dict[str, Any]:
@@ -169,3 +174,20 @@ def test_overlays__several_add_up(main_config: dict[str, Any]) -> None:
         expected |= read_leaves(stem)
     paths = [ROOT / "configs" / f"{stem}.yaml" for stem in stems]
     assert parse(MAIN, *paths) == expected
+
+
+def test_settings__each_is_listed_with_its_default_and_its_meaning(tmp_path: Path) -> None:
+    bare = tmp_path / "bare.yaml"
+    class_path = "no_time_to_train.pl_wrapper.sam2matcher_pl.Sam2MatcherLightningModel"
+    bare.write_text(yaml.safe_dump({"model": {"class_path": class_path}}))
+    text = printed("--config", str(bare), "--print_config=comments")
+    commented = " ".join(line.strip().removeprefix("#").strip() for line in text.splitlines())
+    lines = (ROOT / "configs" / "README.md").read_text().splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| `")]
+    own = ("model_cfg.", "dataset_cfgs.", "data_load_cfgs.", "test_mode")
+    defaults = {name: value for name, value in parse(bare).items() if name.startswith(own)}
+    assert {name.strip("`"): default for name, default, _ in rows} == {
+        name: "-" if value is None else str(value) for name, value in defaults.items()
+    }
+    for name, _, meaning in rows:
+        assert meaning.strip(".") in commented, name
