@@ -22,6 +22,8 @@ Image = NDArray[np.float32]
 SUBPIXEL_BITS = 4
 MARGIN = 2
 """Pixels around an object that its patch of the canvas covers."""
+MOST_IN_ROWS, GAPS = 30, 0.1
+"""Most objects that stand in rows, and the share of their places that stay empty."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Layout:
     """Strength of blur, noise and uneven light."""
     grey: float = 0.25
     """Share of pictures without colour."""
+    rows: float = 0.0
+    """Share of pictures in which objects of one kind stand in rows, little room between them."""
     alike: float = 0.15
     """Share of pictures whose background has the colours of an object."""
 
@@ -107,8 +111,10 @@ def draw_scene(rng: Generator, kinds: Sequence[Kind], layout: Layout) -> Scene:
     labels = np.zeros((layout.side, layout.side), np.uint8)
     light = rng.uniform(-0.5, 0.5, 2)
     chosen, areas = [], []
-    for pose in _poses(rng, layout):
-        index = int(rng.integers(len(kinds)))
+    in_rows = layout.rows > 0 and rng.random() < layout.rows
+    only = int(rng.integers(len(kinds))) if in_rows else None
+    for pose in _rows(rng, layout) if in_rows else _poses(rng, layout):
+        index = int(rng.integers(len(kinds))) if only is None else only
         chosen.append(index)
         areas.append(_paint_object(rng, canvas, labels, kinds[index], pose, light, len(chosen)))
     seen = np.bincount(labels.ravel(), minlength=len(chosen) + 1)[1:]
@@ -130,10 +136,9 @@ def _background(rng: Generator, side: int, model: Kind | None) -> Image:
 
 
 def _poses(rng: Generator, layout: Layout) -> list[_Pose]:
-    """Places for objects, in a loose grid or anywhere."""
+    """Places for objects, anywhere."""
     side, count = layout.side, int(rng.integers(layout.counts[0], layout.counts[1] + 1))
-    stretch = np.exp(rng.uniform(-0.3, 0.3)) if rng.random() < 0.5 else 1.0
-    axes = np.array([stretch, 1 / stretch])
+    axes = _stretch(rng)
     low, high = np.log(layout.radii)
     base = rng.uniform(low, high)
     spread = rng.uniform(0, 1) * (high - low)
@@ -147,6 +152,30 @@ def _poses(rng: Generator, layout: Layout) -> list[_Pose]:
                 poses.append(_Pose(centre, frame, radius))
                 break
     return poses
+
+
+def _rows(rng: Generator, layout: Layout) -> list[_Pose]:
+    """Places in rows and columns, as of goods on a shelf."""
+    side, axes = layout.side, _stretch(rng)
+    low, high = np.log(layout.radii)
+    usual = side * np.exp(rng.uniform(low, (low + high) / 2))
+    pitch = 2 * usual * axes * np.exp(rng.uniform(0, 0.5, 2))  # across, down
+    places = np.stack(np.meshgrid(*(np.arange(p / 2, side, p) for p in pitch)), -1).reshape(-1, 2)
+    first = rng.integers(max(len(places) - MOST_IN_ROWS, 0) + 1)
+    poses = []
+    for place in places[first : first + MOST_IN_ROWS]:
+        radius = usual * np.exp(rng.uniform(-0.3, 0.1))
+        centre = place + rng.uniform(-0.15, 0.15, 2) * pitch
+        frame = radius * axes[:, None] * _turn(rng.uniform(0, 2 * np.pi))
+        if rng.random() >= GAPS:
+            poses.append(_Pose(centre, frame, radius))
+    return poses
+
+
+def _stretch(rng: Generator) -> NDArray[np.float64]:
+    """How the picture is squeezed, as by a square input; half of the time not at all."""
+    stretch = np.exp(rng.uniform(-0.3, 0.3)) if rng.random() < 0.5 else 1.0
+    return np.array([stretch, 1 / stretch])
 
 
 def _has_room(

@@ -21,6 +21,7 @@ from drawing import Kind, Layout, Scene, draw_kind, draw_scene
 from encoder_start import start_with_colours
 from numpy.random import Generator
 from numpy.typing import NDArray
+from optimisers import adamw
 from textures import draw_colours
 from torch import Tensor, nn
 from training import Training, half_precision, rate_share, read_command_line
@@ -262,7 +263,8 @@ def train(seed: int, out: Path) -> VisionTransformer:
     portraits, scenes = draw_batch(rng, PHASES[0])
     start_with_colours(model, images_of(portraits + scenes))
     lesson = nn.ModuleList([model, sameness])
-    training = Training(lesson, rng, seed, out, ("scale", "offset"))
+    optimisers = [adamw(lesson.parameters())]
+    training = Training(lesson, optimisers, rng, seed, out, ("scale", "offset"))
     for phase, rate in training.left(plan()):
         loss = loss_of(model, sameness, *draw_batch(rng, phase))
         training.take(rate, loss, sameness.log_scale.exp(), sameness.offset)

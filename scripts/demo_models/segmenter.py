@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from drawing import Layout, draw_kind, draw_scene
 from numpy.random import Generator
+from optimisers import muon_and_adamw
 from prompts import CLICKS, Questions, ask
 from segmenter_start import start_near_prompts
 from torch import Tensor, nn
@@ -59,11 +60,11 @@ class Phase:
 
 FEW = Layout(128, counts=(1, 4), radii=(0.15, 0.4), overlap=0.3)
 MORE = Layout(128, counts=(1, 10), radii=(0.08, 0.3), overlap=0.3)
-MANY = Layout(256, counts=(1, 14), radii=(0.06, 0.3), overlap=0.3)
+MANY = Layout(256, counts=(1, 14), radii=(0.05, 0.3), overlap=0.3, rows=0.3)
 PHASES = (
-    Phase(FEW, steps=600, batch=16, balance=0.5, iou_weight=2),
-    Phase(MORE, steps=800, batch=16, balance=0.5, iou_weight=2),
-    Phase(MANY, steps=3000, batch=8, balance=1.0, iou_weight=20),
+    Phase(FEW, steps=500, batch=16, balance=0.5, iou_weight=2),
+    Phase(MORE, steps=700, batch=16, balance=0.5, iou_weight=2),
+    Phase(MANY, steps=2600, batch=8, balance=1.0, iou_weight=20),
 )
 """Small pictures with few large objects first."""
 
@@ -261,7 +262,8 @@ def train(seed: int, out: Path) -> ImageModel:
     lesson = Lesson(build_sam2(NAME))
     lesson.train().requires_grad_(True)
     start_near_prompts(lesson.model)
-    training = Training(lesson, rng, seed, out, ("IoU of clicks", "of boxes", "of pixels"))
+    names = ("IoU of clicks", "of boxes", "of pixels")
+    training = Training(lesson, muon_and_adamw(lesson), rng, seed, out, names)
     for phase, rate, balance in training.left(plan()):
         if lesson.model.image_size != phase.layout.side:
             lesson.model = resized(lesson.model, phase.layout.side)

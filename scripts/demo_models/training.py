@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 from numpy.random import Generator
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from no_time_to_train.dataset.whole_files import replacing
 
@@ -22,7 +23,7 @@ Step = TypeVar("Step")
 LOG_EVERY = 50
 """Steps between two lines of progress, at each of which a training can be taken up again."""
 WARM_UP = 100
-BETAS, WEIGHT_DECAY, CLIP = (0.9, 0.98), 0.05, 1.0
+CLIP = 1.0
 
 
 def read_command_line(doc: str) -> argparse.Namespace:
@@ -51,6 +52,7 @@ class Training:
 
     Args:
         lesson: All that learns.
+        optimisers: Of its parameters; each group says which "share" of the learning rate is its.
         rng: Source of all randomness after the start.
         seed: What `rng` began with.
         out: Where the weights will be.
@@ -61,14 +63,15 @@ class Training:
     """
 
     def __init__(
-        self, lesson: nn.Module, rng: Generator, seed: int, out: Path, names: Sequence[str]
+        self,
+        lesson: nn.Module,
+        optimisers: Sequence[Optimizer],
+        rng: Generator,
+        seed: int,
+        out: Path,
+        names: Sequence[str],
     ) -> None:
-        parameters = [p for p in lesson.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        self.optimiser = torch.optim.AdamW(groups, betas=BETAS)
+        self.optimisers = tuple(optimisers)
         self.lesson, self.rng, self.seed, self.names = lesson, rng, seed, tuple(names)
         self.unfinished = out.with_name(f"{out.name}.unfinished")
         self.done = 0
@@ -84,12 +87,14 @@ class Training:
 
     def take(self, rate: float, loss: Tensor, *figures: Tensor) -> None:
         """Take one step down the gradient of a loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.optimiser.zero_grad()
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate * group["share"]
+        self.lesson.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.lesson.parameters(), CLIP)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         self.done += 1
         self.recent.append(torch.stack([loss, *figures]).detach())
         if self.done % LOG_EVERY == 0:
@@ -108,7 +113,7 @@ class Training:
             "seed": self.seed,
             "done": self.done,
             "lesson": self.lesson.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "rng": self.rng.bit_generator.state,
         }
         with replacing(self.unfinished, "wb") as file:
@@ -123,7 +128,8 @@ class Training:
             )
         self.done = state["done"]
         self.lesson.load_state_dict(state["lesson"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
         self.rng.bit_generator.state = state["rng"]
         log.info("going on after step %d of %s", self.done, self.unfinished)
 

@@ -1,6 +1,7 @@
 """The gate: what the demo networks find must not get worse, on one process and on two.
 
-The bars are those the networks were trained to meet; demo_models/README.md has the figures reached.
+The bars lie 0.01 below what the networks reach, see demo_models/README.md: other processors round
+otherwise. A dense grid hides where its points are, so a coarse one is held to its own bars.
 """
 
 from __future__ import annotations
@@ -10,16 +11,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import demo_set
 import pytest
+import yaml
+from pycocotools import mask as coco_mask
 
 from tests.cli.conftest import CONFIGS, ROOT, settings
 
-LEAST_BOX_AP, LEAST_MASK_AP = 0.45, 0.40
+LEAST_AP = {  # points per side: box AP, mask AP
+    32: (0.494, 0.583),
+    8: (0.516, 0.585),
+}
 CLASSES = ",".join(demo_set.NAMES)
-SCENES = ROOT / "scenes"
-BANK = settings(m_memory_bank_cfg__category_num=len(demo_set.NAMES), m_memory_bank_cfg__length=1)
+LEAST_COINS, MOST_FALSE = 12, 6
+COIN, COINS_IMAGE, CHELSEA = 11, 2, 5
 PROCESSES = {
     1: ("--trainer.devices", "1"),
     2: ("--trainer.devices", "2", "--trainer.strategy", "ddp"),
@@ -41,41 +48,89 @@ def stage(folder: Path, mode: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+def remember(folder: Path, data: Path, references: str, picks: dict[str, Any], names: str) -> None:
+    """Stages 1 and 2: a post-processed memory in folder/memory.pth."""
+    (folder / "references.json").write_text(json.dumps(picks))
+    bank = settings(
+        m_memory_bank_cfg__category_num=len(names.split(",")), m_memory_bank_cfg__length=1
+    )
+    filled, memory = str(folder / "filled.pth"), str(folder / "memory.pth")
+    data_set = settings(
+        f_root=data / "images",
+        f_json_file=data / "annotations" / references,
+        f_memory_pkl=folder / "references.json",
+        f_memory_length=1,
+        f_cat_names=names,
+    )
+    stage(folder, "fill_memory", *bank, *data_set, "--out_path", filled)
+    stage(folder, "postprocess_memory", *bank, "--ckpt_path", filled, "--out_path", memory)
+
+
+def find(folder: Path, data: Path, targets: str, names: str, *arguments: str) -> list[Any]:
+    """Stage 3: the COCO results."""
+    bank = settings(
+        m_memory_bank_cfg__category_num=len(names.split(",")), m_memory_bank_cfg__length=1
+    )
+    data_set = settings(
+        t_root=data / "images", t_json_file=data / "annotations" / targets, t_cat_names=names
+    )
+    paths = "--ckpt_path", str(folder / "memory.pth"), "--export_result", str(folder / "found.json")
+    stage(folder, "test", *bank, *data_set, *paths, *arguments)
+    return json.loads((folder / "found.json").read_text())
+
+
 @pytest.fixture(scope="module")
 def scenes_memory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scenes")
-    content = json.loads((SCENES / "annotations" / "references.json").read_text())
+    content = json.loads((ROOT / "scenes" / "annotations" / "references.json").read_text())
     picks = {
         str(annotation["category_id"]): [
             {"img_id": annotation["image_id"], "ann_ids": [annotation["id"]]}
         ]
         for annotation in content["annotations"]
     }
-    (folder / "references.json").write_text(json.dumps(picks))
-    filled, memory = str(folder / "filled.pth"), str(folder / "memory.pth")
-    data_set = settings(
-        f_root=SCENES / "images",
-        f_json_file=SCENES / "annotations" / "references.json",
-        f_memory_pkl=folder / "references.json",
-        f_memory_length=1,
-        f_cat_names=CLASSES,
-    )
-    stage(folder, "fill_memory", *BANK, *data_set, "--out_path", filled)
-    stage(folder, "postprocess_memory", *BANK, "--ckpt_path", filled, "--out_path", memory)
+    remember(folder, ROOT / "scenes", "references.json", picks, CLASSES)
     return folder
 
 
-@pytest.mark.parametrize("processes", PROCESSES)
-def test_scenes__one_reference_each_reaches_the_bars(scenes_memory: Path, processes: int) -> None:
-    data_set = settings(
-        t_root=SCENES / "images",
-        t_json_file=SCENES / "annotations" / "targets.json",
-        t_cat_names=CLASSES,
-    )
-    memory = str(scenes_memory / "memory.pth")
-    stage(scenes_memory, "test", *BANK, *data_set, "--ckpt_path", memory, *PROCESSES[processes])
+@pytest.mark.parametrize(("points", "processes"), [(32, 1), (32, 2), (8, 1)])
+def test_scenes__one_reference_each_reaches_the_bars(
+    scenes_memory: Path, points: int, processes: int
+) -> None:
+    grid = settings(m_sam2_infer_cfgs__points_per_side=points)
+    data = ROOT / "scenes", "targets.json", CLASSES
+    find(scenes_memory, *data, *grid, *PROCESSES[processes])
     latest = max(scenes_memory.rglob("metrics.json"), key=lambda path: path.stat().st_mtime)
     metrics = json.loads(latest.read_text())
     assert metrics["images"] == 80
-    assert metrics["box"]["AP"] >= LEAST_BOX_AP
-    assert metrics["mask"]["AP"] >= LEAST_MASK_AP
+    least_box, least_mask = LEAST_AP[points]
+    assert metrics["box"]["AP"] >= least_box
+    assert metrics["mask"]["AP"] >= least_mask
+
+
+def test_photographs__coins_are_found_and_the_cat_is_not_a_coin(tmp_path: Path) -> None:
+    overlay = yaml.safe_load((ROOT / "configs" / "demo.yaml").read_text())
+    threshold = overlay["model"]["init_args"]["model_cfg"]["test"]["vis_thr"]
+    photos = ROOT / "photos"
+    picks = {"4": [{"img_id": 3, "ann_ids": [3]}], "11": [{"img_id": 1, "ann_ids": [1]}]}
+    references = "custom_references_with_segm.json"
+    remember(tmp_path, photos, references, picks, "motorcycle,coin")
+    found = find(tmp_path, photos, "custom_targets.json", "motorcycle,coin")
+    sure = [record for record in found if record["score"] > threshold]
+    assert not [record for record in sure if record["image_id"] == CHELSEA]
+
+    coins = [r for r in sure if (r["image_id"], r["category_id"]) == (COINS_IMAGE, COIN)]
+    targets = json.loads((photos / "annotations" / "custom_targets.json").read_text())
+    boxes = [
+        a["bbox"]
+        for a in targets["annotations"]
+        if (a["image_id"], a["category_id"]) == (COINS_IMAGE, COIN)
+    ]
+    overlaps = coco_mask.iou([coin["bbox"] for coin in coins], boxes, [0] * len(boxes))
+    matched = set()
+    for row in overlaps[sorted(range(len(coins)), key=lambda i: -coins[i]["score"])]:
+        free = [j for j in range(len(boxes)) if j not in matched and row[j] >= 0.5]
+        matched |= {max(free, key=row.__getitem__)} if free else set()
+    assert len(boxes) == 18
+    assert len(matched) >= LEAST_COINS
+    assert len(coins) - len(matched) <= MOST_FALSE

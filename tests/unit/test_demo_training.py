@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import encoder
 import encoder_start
 import numpy as np
+import optimisers
 import prompts
 import pytest
 import segmenter
@@ -20,6 +22,7 @@ from sam2 import build_sam2
 
 LARGE = 20.0
 """A logit that is certain."""
+SMALL = Layout(64, counts=(1, 3), radii=(0.15, 0.4))
 
 
 def squares() -> torch.Tensor:
@@ -108,6 +111,17 @@ def test_ask__answers_hold_their_clicks_and_boxes() -> None:
     assert all(scene.labels[y, x] == 0 for x, y in asked.misses.long())
 
 
+def test_draw_scene__rows_hold_objects_of_one_kind_side_by_side() -> None:
+    rng = np.random.default_rng(0)
+    kinds = [draw_kind(rng) for _ in range(4)]
+    layout = Layout(256, radii=(0.05, 0.06), rows=1.0)
+    scenes = [draw_scene(rng, kinds, layout) for _ in range(8)]
+    assert all(len(set(scene.kinds)) == 1 for scene in scenes)
+    assert len({scene.kinds[0] for scene in scenes}) > 1
+    assert all(15 <= len(scene.kinds) <= 30 for scene in scenes)
+    assert np.mean([min(scene.visible) for scene in scenes]) > 0.5, "they hardly overlap"
+
+
 def test_ask__nothing_where_there_is_no_object() -> None:
     rng = np.random.default_rng(0)
     scene = draw_scene(rng, [draw_kind(rng)], Layout(64, counts=(0, 0)))
@@ -154,6 +168,30 @@ def test_rate_share__warms_up_and_falls_to_nothing() -> None:
     assert training.rate_share(10**6, 1.0) == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(24, 24), (12, 48), (48, 12)])
+def test_orthogonal__singular_values_come_near_one(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(optimisers.orthogonal(torch.randn(shape)))
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+
+
+def test_muon__steps_as_the_one_of_torch_in_bfloat16_does() -> None:
+    torch.manual_seed(0)
+    ours, theirs = (torch.nn.Parameter(torch.ones(12, 48)) for _ in range(2))
+    muon = optimisers.Muon([ours], share=1.0)
+    muon.param_groups[0]["lr"] = 0.1
+    reference = torch.optim.Muon(
+        [theirs], 0.1, optimisers.WEIGHT_DECAY, 0.95, adjust_lr_fn="match_rms_adamw"
+    )
+    for _ in range(5):
+        ours.grad = theirs.grad = torch.randn(12, 48)
+        muon.step()
+        reference.step()
+    moved = (theirs - 1).square().mean().sqrt()
+    assert (ours - theirs).square().mean().sqrt() < 0.02 * moved, "bfloat16 has 8 bits"
+
+
 def flat(*colour: float) -> torch.Tensor:
     return torch.tensor(colour)[:, None, None].expand(3, 28, 28)
 
@@ -190,8 +228,7 @@ def test_start_near_prompts__a_token_looks_where_it_was_put() -> None:
 def test_segmenter__trains_and_writes_an_official_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layout = Layout(64, counts=(1, 3), radii=(0.15, 0.4))
-    phase = segmenter.Phase(layout, steps=2, batch=2, balance=1.0, iou_weight=1)
+    phase = segmenter.Phase(SMALL, steps=2, batch=2, balance=1.0, iou_weight=1)
     monkeypatch.setattr(segmenter, "PHASES", (phase, phase))
     path = tmp_path / "sam2.pt"
     segmenter.save(segmenter.train(0, path), path)
@@ -205,30 +242,36 @@ def test_segmenter__trains_and_writes_an_official_checkpoint(
         assert torch.equal(value, again.state_dict()[name].half().float()), name
 
 
+@pytest.mark.parametrize(
+    ("subject", "phase", "drawn_before"),
+    [
+        (encoder, encoder.Phase(side=56, kinds=6, scenes=2, steps=4), 1),
+        (segmenter, segmenter.Phase(SMALL, steps=4, batch=2, balance=1.0, iou_weight=1), 0),
+    ],
+)
 def test_training__goes_on_where_it_was_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    subject: Any, phase: Any, drawn_before: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    phase = encoder.Phase(side=56, kinds=6, scenes=2, steps=4)
-    monkeypatch.setattr(encoder, "PHASES", (phase,))
+    monkeypatch.setattr(subject, "PHASES", (phase,))
     monkeypatch.setattr(training, "LOG_EVERY", 2)
-    whole = encoder.train(5, tmp_path / "whole.pth").state_dict()
+    whole = subject.train(5, tmp_path / "whole.pth").state_dict()
 
-    real, path, calls = encoder.draw_batch, tmp_path / "stopped.pth", []
+    real, path, calls = subject.draw_batch, tmp_path / "stopped.pth", []
 
     def stops(*given: object) -> object:
         calls.append(given)
-        if len(calls) == 5:  # the start, three steps, and then
+        if len(calls) == drawn_before + 4:
             raise KeyboardInterrupt
-        return real(*given)  # type: ignore[arg-type]
+        return real(*given)
 
-    monkeypatch.setattr(encoder, "draw_batch", stops)
+    monkeypatch.setattr(subject, "draw_batch", stops)
     with pytest.raises(KeyboardInterrupt):
-        encoder.train(5, path)
+        subject.train(5, path)
     with pytest.raises(SystemExit, match="is of seed 5, not of 6"):
-        encoder.train(6, path)
+        subject.train(6, path)
     calls.clear()
-    again = encoder.train(5, path).state_dict()
-    assert len(calls) == 1 + 2, "two of four steps were kept"
+    again = subject.train(5, path).state_dict()
+    assert len(calls) == drawn_before + 2, "two of four steps were kept"
     assert all(torch.equal(value, again[name]) for name, value in whole.items())
     assert not list(tmp_path.iterdir()), "what was unfinished is gone"
 
