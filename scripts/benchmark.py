@@ -164,8 +164,9 @@ def read_command_line() -> argparse.Namespace:
     add("--encoder-checkpoint", type=Path, help=WITHOUT_WEIGHTS)
     add("--points-per-side", type=int, default=32)
     add("--classes", type=int, default=20, help="how many to look for, 20 by default")
-    add("--more-classes", type=int, help="run the last variant once more with so many")
-    add("--demo-set", action="store_true", help="run on the demo's data set, with its classes")
+    looked_for = parser.add_mutually_exclusive_group().add_argument
+    looked_for("--more-classes", type=int, help="run the last variant once more with so many")
+    looked_for("--demo-set", action="store_true", help="the demo's data set, with its classes")
     add("--images", type=Path, nargs="+", default=[PHOTOGRAPH])
     add("--variants", nargs="+", default=["literal", "exact"], choices=VARIANTS)
     add("--device", default="cpu", help="such as cuda")
@@ -226,7 +227,7 @@ def compare_variants(
     columns = dict(measured)
     if given.more_classes:
         print(f"{more} ...", file=sys.stderr, flush=True)
-        crowded = replace(networks, classes=given.more_classes, demo_set=False)
+        crowded = replace(networks, classes=given.more_classes)
         columns[more] = alone(measure, last, crowded, images, given.repeats)
     product = alone(large_product, given.device)
     print(table(columns))

@@ -16,7 +16,8 @@ from no_time_to_train.models.prototypes import (
     weighted_mean,
 )
 
-BLOCK_BYTES = 1 << 25
+BLOCK_BYTES = 32 << 20
+"""Size of the blocks in which a bank keeps what it holds."""
 
 
 @dataclass(frozen=True)

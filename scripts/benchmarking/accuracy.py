@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ from no_time_to_train.config import ClassNames, FillMemoryDataConfig, Sam2InferC
 from no_time_to_train.dataset.annotations import CocoAnnotations
 from no_time_to_train.dataset.coco_evaluation import evaluate
 from no_time_to_train.dataset.coco_results import CocoRecord
+from no_time_to_train.dataset.coco_to_pkl import collect_references
+from no_time_to_train.dataset.reference_set import write_reference_set
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.models.encoder import PatchEncoder
 from no_time_to_train.models.segmenter import Segmenter
@@ -36,14 +37,10 @@ def demo_prototypes(encoder: PatchEncoder, image_size: int) -> Tensor:
         image_size: Side of its input in pixels.
     """
     annotations = CocoAnnotations.read(REFERENCES)
-    picks = {
-        str(each.category_id): [{"img_id": each.image_id, "ann_ids": [each.id]}]
-        for each in annotations.annotations
-    }
     segmenter = Segmenter(Sam2InferConfig(), encoder)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "references.json"
-        path.write_text(json.dumps(picks))
+        path = Path(folder) / "references.pkl"
+        write_reference_set(path, collect_references(annotations, n_shot=1))
         references = ReferenceDataset(
             FillMemoryDataConfig(
                 root=str(SCENES / "images"),

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
+from no_time_to_train.models import merging
 from no_time_to_train.models.merging import (
     intersections,
     mask_boxes,
@@ -108,6 +109,8 @@ def test_intersections__count_pixels_shared_with_those_before() -> None:
     expected = torch.tril(masks.flatten(1).double() @ masks.flatten(1).double().T)
     assert torch.equal(torch.tril(intersections(masks, mask_boxes(masks))), expected)
     assert (expected[6:9, :6] == 0).all(), "some frames do not meet"
+    on_a_gpu = merging._count_whole(masks.flatten(1))
+    assert torch.equal(torch.tril(on_a_gpu), expected)
 
 
 def decay_of(masks: Tensor, labels: list[int], features: Tensor) -> Tensor:
