@@ -204,11 +204,16 @@ def _paint_object(
     light: NDArray[np.float64],
     label: int,
 ) -> int:
-    """Paint an object over canvas and labels, in place; returns its area in pixels."""
+    """Paint an object over canvas and labels, in place; returns its area in pixels.
+
+    Of an object in rows all may lie beyond the border; its area is 0.
+    """
     side = len(canvas)
     corners = pose.centre + np.concatenate(kind.outline) @ pose.frame.T
     left, top = np.maximum(np.floor(corners.min(0)).astype(int) - MARGIN, 0)
     right, bottom = np.minimum(np.ceil(corners.max(0)).astype(int) + MARGIN + 1, side)
+    if left >= right or top >= bottom:
+        return 0
     origin = np.array([left, top])
     contours = [c @ pose.frame.T + (pose.centre - origin) for c in kind.outline]
     cover = _fill(contours, (bottom - top, right - left))  # (h, w) in [0, 1]

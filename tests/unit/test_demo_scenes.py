@@ -90,6 +90,15 @@ def test_draw_scene__visible_is_what_later_objects_leave() -> None:
     assert min(visible) < 0.6 and max(visible) == 1
 
 
+def test_draw_scene__objects_beyond_the_border_are_not_visible() -> None:
+    kind = plain_kind(shapes.box)
+    kind = replace(kind, outline=(kind.outline[0] + np.float32([4, 0]),))
+    scene = draw_scene(np.random.default_rng(0), [kind], Layout(side=64, rows=1))
+    drawn = np.isin(np.arange(1, len(scene.kinds) + 1), scene.labels)
+    assert 0 < drawn.sum() < len(drawn)
+    assert not np.array(scene.visible)[~drawn].any()
+
+
 def test_draw_scene__without_objects_there_is_only_a_background() -> None:
     scene = draw_scene(
         np.random.default_rng(0), [draw_kind(np.random.default_rng(1))], demo_set.BARE
