@@ -6,22 +6,19 @@
     python scripts/benchmark.py --memory                    stages 1 and 2 for 80 and 1203 classes
     python scripts/benchmark.py --plan                      whole data sets on 1, 8 and 64 devices
 
-Every variant runs in a process of its own, one after the other, on the same images. Compare numbers
-of one run only: machines are noisy.
+Every variant runs in a process of its own, on the same images. Compare numbers of one run only:
+machines are noisy. With --turns 3 all variants run three times by turns: a slow minute meets all.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
@@ -40,22 +37,13 @@ from benchmarking.plan import (  # noqa: E402
     seconds_to_start,
 )
 from benchmarking.report import Measured, beside, in_words, memory_table, ratios, table  # noqa: E402
-from benchmarking.stopwatch import Stopwatch, peak_bytes  # noqa: E402
-from benchmarking.variants import (  # noqa: E402
-    STAGES,
-    VARIANTS,
-    Networks,
-    Parts,
-    Variant,
-    segment,
-)
-from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+from benchmarking.stopwatch import Stopwatch  # noqa: E402
+from benchmarking.turns import alone, run_in_turns  # noqa: E402
+from benchmarking.variants import VARIANTS, Networks  # noqa: E402
 
 from dinov2 import PRESETS as ENCODERS  # noqa: E402
 from no_time_to_train.dataset.whole_files import replacing  # noqa: E402
 from sam2.build_sam import PRESETS as SEGMENTERS  # noqa: E402
-
-Result = TypeVar("Result")
 
 DEMO = {
     "sam2_hiera_demo": ROOT / "demo_models" / "sam2_hiera_demo.pt",
@@ -65,47 +53,7 @@ ENCODER_SIZE, DEMO_ENCODER_SIZE = 518, 252
 PHOTOGRAPH = ROOT / "photos" / "images" / "motorcycle_right.jpg"
 PRODUCT_SIDE, PRODUCTS = 4096, 5
 """Side of the matrices whose product says what the machine can do, and how many are tried."""
-COUNTED_GRIDS = 4, 8
-"""Points per side of two grids, whose difference gives the arithmetic of a point."""
 WITHOUT_WEIGHTS = "official weights; without them, those of the golden tests"
-
-
-@torch.inference_mode()
-def measure(name: str, networks: Networks, images: Sequence[Path], repeats: int) -> Measured:
-    """Run a variant over all images; on a GPU the first image is run once more before."""
-    variant = VARIANTS[name]
-    parts = Parts(networks, variant.compute)
-    if networks.device != "cpu":
-        segment(parts, variant, images[0], Stopwatch(networks.device))
-        torch.cuda.reset_peak_memory_stats()
-    watch = Stopwatch(networks.device)
-    found = [segment(parts, variant, path, watch) for path in [*images] * repeats]
-    peak = peak_bytes(networks.device)
-    seconds = {stage: watch.seconds[stage] / len(found) for stage in STAGES}
-    per_point = seconds["decoding"] / networks.points_per_side**2
-    gflop = gflop_per_point(parts, variant, images[0])
-    return Measured(
-        seconds=seconds,
-        seconds_per_image=sum(seconds.values()),
-        ms_per_point=1000 * per_point,
-        gflop_per_point=gflop,
-        gflops=gflop / per_point,
-        peak_mb=peak / 2**20,
-        records=found[: len(images)],
-    )
-
-
-def gflop_per_point(parts: Parts, variant: Variant, path: Path) -> float:
-    """Arithmetic of decoding one more point, counted in matrix products and convolutions."""
-    _, features = parts.encode(parts.read(path))
-    counts = []
-    for side in COUNTED_GRIDS:
-        parts.use_grid(side)
-        with FlopCounterMode(display=False) as counter:
-            variant.decode(parts, features)
-        counts.append(counter.get_total_flops())
-    few, many = (side**2 for side in COUNTED_GRIDS)
-    return (counts[1] - counts[0]) / (many - few) / 1e9
 
 
 def large_product(device: str) -> float:
@@ -118,13 +66,6 @@ def large_product(device: str) -> float:
             left @ right
         times.append(watch.seconds["product"])
     return 2 * PRODUCT_SIDE**3 / min(times) / 1e9
-
-
-def alone(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call a function in a fresh process, so that its memory is its own."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(function, *arguments).result()
 
 
 def measure_memory(job: Job) -> tuple[BankStage, BankStage]:
@@ -170,7 +111,7 @@ def read_command_line() -> argparse.Namespace:
     add("--images", type=Path, nargs="+", default=[PHOTOGRAPH])
     add("--variants", nargs="+", default=["literal", "exact"], choices=VARIANTS)
     add("--device", default="cpu", help="such as cuda")
-    add("--repeats", type=int, default=1, help="how often all images are run")
+    add("--turns", type=int, default=1, help="how often each variant runs over all images")
     add("--out", type=Path, help="json for all figures")
     other = parser.add_mutually_exclusive_group().add_argument
     other("--memory", action="store_true", help="measure stages 1 and 2 instead, without networks")
@@ -213,24 +154,24 @@ def main() -> None:
             json.dump(content, file, indent=2, default=str)
 
 
+def tell(progress: str) -> None:
+    """Say what runs, beside the figures."""
+    print(progress, file=sys.stderr, flush=True)
+
+
 def compare_variants(
     given: argparse.Namespace, networks: Networks, content: dict[str, Any]
 ) -> dict[str, Measured]:
     """Measure stage 3 in all variants, and say how far they agree; figures go to `content` too."""
     images = demo_images() if given.demo_set else given.images
-    measured = {}
-    for name in given.variants:
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        measured[name] = alone(measure, name, networks, images, given.repeats)
+    columns = {name: (name, networks) for name in given.variants}
     *_, last = given.variants
     more = f"{last}, {given.more_classes} classes"
-    columns = dict(measured)
     if given.more_classes:
-        print(f"{more} ...", file=sys.stderr, flush=True)
-        crowded = replace(networks, classes=given.more_classes)
-        columns[more] = alone(measure, last, crowded, images, given.repeats)
+        columns[more] = last, replace(networks, classes=given.more_classes)
+    measured = run_in_turns(columns, images, given.turns, tell)
     product = alone(large_product, given.device)
-    print(table(columns))
+    print(table(measured))
     print(f"product of two {PRODUCT_SIDE} x {PRODUCT_SIDE} matrices: {product:.1f} GFLOP/s")
     base, *others = given.variants
     agreements = {name: compare(measured[base].records, measured[name].records) for name in others}
@@ -238,15 +179,15 @@ def compare_variants(
         print(f"{name} beside {base}: {ratios(measured[base], measured[name])};")
         print(f"    {in_words(agreement)}")
     if given.more_classes:
-        print(f"{more} beside {given.classes}: {beside(measured[last], columns[more])}")
+        print(f"{more} beside {given.classes}: {beside(measured[last], measured[more])}")
     if given.demo_set:
         content["accuracy"] = {name: demo_accuracy(m.records) for name, m in measured.items()}
         for name, (box, mask) in content["accuracy"].items():
             print(f"{name} on the demo's data set: box AP {box:.4f}, mask AP {mask:.4f}")
     content |= {
-        "settings": asdict(networks) | {"images": images, "repeats": given.repeats},
+        "settings": asdict(networks) | {"images": images, "turns": given.turns},
         "large_product_gflops": product,
-        "variants": {name: asdict(figures) for name, figures in columns.items()},
+        "variants": {name: asdict(figures) for name, figures in measured.items()},
         "agreement": {name: asdict(agreement) for name, agreement in agreements.items()},
     }
     return measured

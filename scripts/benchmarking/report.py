@@ -18,6 +18,8 @@ class Measured:
     seconds: dict[str, float]
     """By stage, of one image on average."""
     seconds_per_image: float
+    turns: list[float]
+    """Seconds per image of each turn."""
     ms_per_point: float
     """Of decoding."""
     gflop_per_point: float
@@ -75,10 +77,12 @@ def in_columns(rows: Sequence[Sequence[str]]) -> str:
 
 
 def ratios(base: Measured, other: Measured) -> str:
-    """How much faster the other variant is."""
+    """How much faster the other variant is, over all turns and in the least and best of them."""
     image = base.seconds_per_image / other.seconds_per_image
     decoding = base.seconds["decoding"] / other.seconds["decoding"]
-    return f"image {image:.2f} x, decoding {decoding:.2f} x as fast"
+    by_turn = sorted(a / b for a, b in zip(base.turns, other.turns, strict=True))
+    span = f" ({by_turn[0]:.2f} to {by_turn[-1]:.2f} by turn)" if len(by_turn) > 1 else ""
+    return f"image {image:.2f} x{span}, decoding {decoding:.2f} x as fast"
 
 
 def beside(base: Measured, other: Measured) -> str:

@@ -23,7 +23,8 @@ def measured(out: Path, *arguments: str) -> tuple[str, Any]:
 
 def test_benchmark__literal_and_exact_find_the_same(tmp_path: Path) -> None:
     images = [f"scenes/images/target_0{number}.jpg" for number in range(3)]
-    arguments = ("--points-per-side", "16", "--more-classes", "100", "--images", *images)
+    sizes = ("--points-per-side", "16", "--more-classes", "100", "--turns", "2")
+    arguments = (*sizes, "--images", *images)
     told, content = measured(tmp_path / "benchmark.json", *arguments)
     for words in ("ms per point", "GFLOP/s", "peak memory", "exact beside literal"):
         assert words in told
@@ -35,6 +36,7 @@ def test_benchmark__literal_and_exact_find_the_same(tmp_path: Path) -> None:
     for figures in content["variants"].values():
         assert len(figures["records"]) == len(images)
         assert figures["seconds_per_image"] > figures["seconds"]["decoding"] > 0
+        assert sum(figures["turns"]) == pytest.approx(2 * figures["seconds_per_image"])
     literal, exact = (content["variants"][name] for name in ("literal", "exact"))
     assert exact["gflop_per_point"] < literal["gflop_per_point"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,12 +73,15 @@ def test_plan__names_what_stops_scaling_first() -> None:
 def figures(decoding: float, merging: float) -> Measured:
     seconds = {"encoders": 1.0, "decoding": decoding, **dict.fromkeys(CLASS_STAGES, 0.0)}
     seconds["merging"] = merging
-    return Measured(seconds, sum(seconds.values()), 1.0, 1.0, 1.0, 1.0, [])
+    total = sum(seconds.values())
+    return Measured(seconds, total, [total], 1.0, 1.0, 1.0, 1.0, [])
 
 
 def test_report__says_how_much_faster_and_what_classes_cost() -> None:
     slow, fast = figures(8, 1), figures(3, 1)
     assert ratios(slow, fast) == "image 2.00 x, decoding 2.67 x as fast"
+    slow, fast = replace(slow, turns=[12, 8]), replace(fast, turns=[4, 6])
+    assert ratios(slow, fast) == "image 2.00 x (1.33 to 3.00 by turn), decoding 2.67 x as fast"
     crowded = figures(3.5, 1.1)
     assert beside(fast, crowded).startswith("an image takes +12.0%, of which +2.0% in")
     lines = table({"slow": slow, "fast": fast}).splitlines()

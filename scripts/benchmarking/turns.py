@@ -1,0 +1,133 @@
+"""Variants that run in turns, each in a process of its own: a slow minute meets them all."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from benchmarking.report import Measured
+from benchmarking.stopwatch import Stopwatch, peak_bytes
+from benchmarking.variants import STAGES, VARIANTS, Networks, Parts, segment
+from torch.utils.flop_counter import FlopCounterMode
+
+from no_time_to_train.dataset.coco_results import CocoRecord
+
+Result = TypeVar("Result")
+
+COUNTED_GRIDS = 4, 8
+"""Points per side of two grids, whose difference gives the arithmetic of a point."""
+
+
+class Runner:
+    """A variant and what it took so far; on a GPU the first image is run once more before."""
+
+    def __init__(self, name: str, networks: Networks, images: Sequence[Path]) -> None:
+        self.variant, self.images = VARIANTS[name], images
+        self.device, self.points = networks.device, networks.points_per_side**2
+        self.parts = Parts(networks, self.variant.compute)
+        self.turns: list[Stopwatch] = []
+        if self.device != "cpu":
+            segment(self.parts, self.variant, images[0], Stopwatch(self.device))
+            torch.cuda.reset_peak_memory_stats()
+
+    def take_turn(self) -> list[list[CocoRecord]]:
+        """Run over all images; what was found, by image."""
+        watch = Stopwatch(self.device)
+        found = [segment(self.parts, self.variant, path, watch) for path in self.images]
+        self.turns.append(watch)
+        return found
+
+    def conclude(self, records: list[list[CocoRecord]]) -> Measured:
+        """The figures of all turns; the records are those of one."""
+        shown = len(self.turns) * len(self.images)
+        peak = peak_bytes(self.device)
+        seconds = {s: sum(watch.seconds[s] for watch in self.turns) / shown for s in STAGES}
+        per_point = seconds["decoding"] / self.points
+        gflop = gflop_per_point(self.parts, self.variant.decode, self.images[0])
+        return Measured(
+            seconds=seconds,
+            seconds_per_image=sum(seconds.values()),
+            turns=[sum(watch.seconds.values()) / len(self.images) for watch in self.turns],
+            ms_per_point=1000 * per_point,
+            gflop_per_point=gflop,
+            gflops=gflop / per_point,
+            peak_mb=peak / 2**20,
+            records=records,
+        )
+
+
+def gflop_per_point(parts: Parts, decode: Callable[..., Any], path: Path) -> float:
+    """Arithmetic of decoding one more point, counted in matrix products and convolutions."""
+    _, features = parts.encode(parts.read(path))
+    counts = []
+    for side in COUNTED_GRIDS:
+        parts.use_grid(side)
+        with FlopCounterMode(display=False) as counter:
+            decode(parts, features)
+        counts.append(counter.get_total_flops())
+    few, many = (side**2 for side in COUNTED_GRIDS)
+    return (counts[1] - counts[0]) / (many - few) / 1e9
+
+
+def own_process() -> ProcessPoolExecutor:
+    """A fresh process, so that its memory is its own."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+
+def alone(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function in a process of its own."""
+    with own_process() as process:
+        return process.submit(function, *arguments).result()
+
+
+def run_in_turns(
+    variants: Mapping[str, tuple[str, Networks]],
+    images: Sequence[Path],
+    turns: int,
+    tell: Callable[[str], None],
+) -> dict[str, Measured]:
+    """Run all variants over all images, one after the other, as often as there are turns.
+
+    Args:
+        variants: By the name of a column, which variant with which networks.
+        images: The same for all.
+        turns: How often each is run.
+        tell: Called with what runs now.
+    """
+    shown = tuple(images)
+    records = {}
+    with ExitStack() as stack:
+        processes = {name: stack.enter_context(own_process()) for name in variants}
+        for turn in range(turns):
+            for name, (variant, networks) in variants.items():
+                tell(f"{name}, turn {turn + 1} of {turns} ..." if turns > 1 else f"{name} ...")
+                future = processes[name].submit(_take_turn, variant, networks, shown)
+                records[name] = future.result()
+        return {
+            name: processes[name].submit(_conclude, *chosen, shown, records[name]).result()
+            for name, chosen in variants.items()
+        }
+
+
+@cache
+def _runner(name: str, networks: Networks, images: tuple[Path, ...]) -> Runner:
+    """The one runner of this process, made at its first turn."""
+    return Runner(name, networks, images)
+
+
+@torch.inference_mode()
+def _take_turn(name: str, networks: Networks, images: tuple[Path, ...]) -> list[list[CocoRecord]]:
+    return _runner(name, networks, images).take_turn()
+
+
+@torch.inference_mode()
+def _conclude(
+    name: str, networks: Networks, images: tuple[Path, ...], records: list[list[CocoRecord]]
+) -> Measured:
+    return _runner(name, networks, images).conclude(records)
