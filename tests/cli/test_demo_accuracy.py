@@ -48,12 +48,16 @@ def stage(folder: Path, mode: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+def bank_for(names: str) -> list[str]:
+    """Settings of a bank of one reference for each name."""
+    classes = len(names.split(","))
+    return settings(m_memory_bank_cfg__category_num=classes, m_memory_bank_cfg__length=1)
+
+
 def remember(folder: Path, data: Path, references: str, picks: dict[str, Any], names: str) -> None:
     """Stages 1 and 2: a post-processed memory in folder/memory.pth."""
     (folder / "references.json").write_text(json.dumps(picks))
-    bank = settings(
-        m_memory_bank_cfg__category_num=len(names.split(",")), m_memory_bank_cfg__length=1
-    )
+    bank = bank_for(names)
     filled, memory = str(folder / "filled.pth"), str(folder / "memory.pth")
     data_set = settings(
         f_root=data / "images",
@@ -68,9 +72,7 @@ def remember(folder: Path, data: Path, references: str, picks: dict[str, Any], n
 
 def find(folder: Path, data: Path, targets: str, names: str, *arguments: str) -> list[Any]:
     """Stage 3: the COCO results."""
-    bank = settings(
-        m_memory_bank_cfg__category_num=len(names.split(",")), m_memory_bank_cfg__length=1
-    )
+    bank = bank_for(names)
     data_set = settings(
         t_root=data / "images", t_json_file=data / "annotations" / targets, t_cat_names=names
     )
