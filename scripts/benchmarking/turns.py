@@ -32,19 +32,19 @@ class Runner:
         self.device, self.points = networks.device, networks.points_per_side**2
         self.parts = Parts(networks, self.variant.compute)
         self.turns: list[Stopwatch] = []
+        self.records: list[list[CocoRecord]] = []
         if self.device != "cpu":
             segment(self.parts, self.variant, images[0], Stopwatch(self.device))
             torch.cuda.reset_peak_memory_stats()
 
-    def take_turn(self) -> list[list[CocoRecord]]:
-        """Run over all images; what was found, by image."""
+    def take_turn(self) -> None:
+        """Run over all images."""
         watch = Stopwatch(self.device)
-        found = [segment(self.parts, self.variant, path, watch) for path in self.images]
+        self.records = [segment(self.parts, self.variant, path, watch) for path in self.images]
         self.turns.append(watch)
-        return found
 
-    def conclude(self, records: list[list[CocoRecord]]) -> Measured:
-        """The figures of all turns; the records are those of one."""
+    def conclude(self) -> Measured:
+        """The figures of all turns; the records are those of the last."""
         shown = len(self.turns) * len(self.images)
         peak = peak_bytes(self.device)
         seconds = {s: sum(watch.seconds[s] for watch in self.turns) / shown for s in STAGES}
@@ -58,7 +58,7 @@ class Runner:
             gflop_per_point=gflop,
             gflops=gflop / per_point,
             peak_mb=peak / 2**20,
-            records=records,
+            records=self.records,
         )
 
 
@@ -101,16 +101,14 @@ def run_in_turns(
         tell: Called with what runs now.
     """
     shown = tuple(images)
-    records = {}
     with ExitStack() as stack:
         processes = {name: stack.enter_context(own_process()) for name in variants}
         for turn in range(turns):
             for name, (variant, networks) in variants.items():
                 tell(f"{name}, turn {turn + 1} of {turns} ..." if turns > 1 else f"{name} ...")
-                future = processes[name].submit(_take_turn, variant, networks, shown)
-                records[name] = future.result()
+                processes[name].submit(_take_turn, variant, networks, shown).result()
         return {
-            name: processes[name].submit(_conclude, *chosen, shown, records[name]).result()
+            name: processes[name].submit(_conclude, *chosen, shown).result()
             for name, chosen in variants.items()
         }
 
@@ -122,12 +120,10 @@ def _runner(name: str, networks: Networks, images: tuple[Path, ...]) -> Runner:
 
 
 @torch.inference_mode()
-def _take_turn(name: str, networks: Networks, images: tuple[Path, ...]) -> list[list[CocoRecord]]:
-    return _runner(name, networks, images).take_turn()
+def _take_turn(name: str, networks: Networks, images: tuple[Path, ...]) -> None:
+    _runner(name, networks, images).take_turn()
 
 
 @torch.inference_mode()
-def _conclude(
-    name: str, networks: Networks, images: tuple[Path, ...], records: list[list[CocoRecord]]
-) -> Measured:
-    return _runner(name, networks, images).conclude(records)
+def _conclude(name: str, networks: Networks, images: tuple[Path, ...]) -> Measured:
+    return _runner(name, networks, images).conclude()
