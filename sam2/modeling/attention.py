@@ -145,7 +145,7 @@ class ImageToTokenAttention(Attention):
             Image tokens with what they learnt added, (B, P, C).
         """
         keys = self.split(self.k_proj(located_tokens)) * self.scale  # (B, T, heads, D)
-        logits = torch.einsum("hpd,bthd->bpth", queries, keys)
+        logits = torch.einsum("hpd,bthd->bthp", queries, keys)
         return self._add(image.expand(len(tokens), -1, -1), logits, tokens)
 
     def forward(
@@ -165,16 +165,19 @@ class ImageToTokenAttention(Attention):
             Image tokens with what they learnt added, (B, P, C).
         """
         keys = self.split(self.k_proj(located_tokens)) * self.scale  # (B, T, heads, D)
-        folded = torch.einsum("bthd,hdc->bcth", keys, self.by_head(self.q_proj)).flatten(2)
+        folded = torch.einsum("bthd,hdc->bthc", keys, self.by_head(self.q_proj)).flatten(1, 2)
         constant = (keys * self.split(self.q_proj.bias)).sum(-1).flatten(1)  # (B, T * heads)
-        logits = torch.baddbmm(constant[:, None], located, folded)  # (B, P, T * heads)
-        return self._add(image, logits.unflatten(-1, (-1, self.heads)), tokens)
+        logits = torch.baddbmm(constant[..., None], folded, located.mT)  # (B, T * heads, P)
+        return self._add(image, logits.unflatten(1, (-1, self.heads)), tokens)
 
     def _add(self, image: Tensor, logits: Tensor, tokens: Tensor) -> Tensor:
-        """Add concat_h(A_h V_h) Wo + bo, as sum_h A_h (V_h Wo_h + bo / heads), to image tokens."""
-        weights = logits.softmax(dim=2).flatten(2)  # (B, P, T * heads)
+        """Add concat_h(A_h V_h) Wo + bo, as sum_h A_h (V_h Wo_h + bo / heads), to image tokens.
+
+        Logits are (B, T, heads, P): with the positions last, a CPU has a fast softmax over tokens.
+        """
+        weights = logits.softmax(dim=1).flatten(1, 2)  # (B, T * heads, P)
         values = self.split(self.v_proj(tokens))  # (B, T, heads, D)
         wanted = self.out_proj.weight.unflatten(1, (self.heads, -1))  # (C, heads, D)
         answers = torch.einsum("bthd,chd->bthc", values, wanted)  # (B, T, heads, C)
         answers = (answers + self.out_proj.bias / self.heads).flatten(1, 2)
-        return torch.baddbmm(image, weights, answers)
+        return torch.baddbmm(image, weights.mT, answers)
