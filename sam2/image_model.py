@@ -144,8 +144,8 @@ class ImageModel(nn.Module):
             features: Of one image.
             points: As in `predict_points`, (P, 2) in pixels, 0.5 added likewise.
             iou_threshold: Masks with a predicted IoU at or below it are dropped undrawn.
-            chunk_size: Points decoded at once. The image tokens of one take 4 MB (fp32, image size
-                1024), and four times that while they change: about 4 suit the cache of a CPU.
+            chunk_size: Points decoded at once. What one makes of the image takes 2 MB (fp32, image
+                size 1024), and a few times that while it changes: about 4 suit the cache of a CPU.
 
         Returns:
             Mask logits (M, h, w), positive inside, and their predicted IoUs (M,), in the order of

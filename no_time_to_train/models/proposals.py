@@ -10,9 +10,9 @@ from no_time_to_train.structures import Proposals
 from sam2 import ImageFeatures, ImageModel
 
 CPU_CACHE = 16 << 20
-"""Bytes of image tokens that a CPU decodes at once, so that they stay in its cache: 4 prompts of
-SAM 2 at 1024 pixels, far more of a small model. With 2, which read the weights of the tokens'
-layers twice as often, decoding takes about 5 % longer."""
+"""Bytes that the image tokens of all prompts would take which a CPU decodes at once: 4 prompts of
+SAM 2 at 1024 pixels, far more of a small model. More prompts leave its cache, fewer read the
+weights of the tokens' layers more often."""
 
 
 def point_grid(points_per_side: int, image_size: int) -> Tensor:
@@ -67,7 +67,7 @@ class PointProposer(nn.Module):
         """
         chunk_size = self.chunk_size
         if self.points.device.type == "cpu":
-            tokens = features.embedding  # of one prompt: each has its own copy
+            tokens = features.embedding
             fitting = CPU_CACHE // (tokens.numel() * tokens.element_size())
             chunk_size = max(1, min(chunk_size, fitting))
         logits, ious = self.network.best_masks(

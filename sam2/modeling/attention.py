@@ -1,8 +1,7 @@
 """The three attentions of the mask decoder, arranged for few prompt tokens and many image tokens.
 
-Shapes: B prompts, T tokens per prompt (8), P positions of the image (4096), C channels, D channels
-of one head. In formulas a subscript h is one head, Wq, Wk, Wv, Wo are the projections, bq ... bo
-their biases, X image tokens and A attention weights, whose rows sum to 1.
+Shapes: B prompts, T tokens per prompt (8), P positions of the image (4096), C channels, H heads, D
+channels of one head.
 """
 
 from __future__ import annotations
@@ -10,6 +9,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from sam2.modeling.prompted_image import (
+    LocatedProjection,
+    Projection,
+    PromptedImage,
+    at_shared,
+)
 
 
 class Attention(nn.Module):
@@ -35,12 +41,22 @@ class Attention(nn.Module):
         return (self.q_proj.out_features // self.heads) ** -0.5
 
     def split(self, x: Tensor) -> Tensor:
-        """Separate the heads of (..., heads * D) as (..., heads, D)."""
-        return x.unflatten(-1, (self.heads, -1))
+        """Separate the heads of (..., T, H * D) as (..., H, T, D)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
 
     def by_head(self, projection: nn.Linear) -> Tensor:
-        """The weight of an input projection, one matrix per head, (heads, D, C)."""
+        """The weight of an input projection, one matrix per head, (H, D, C)."""
         return projection.weight.unflatten(0, (self.heads, -1))
+
+    def locate(
+        self, projection: nn.Linear, base: Tensor, positions: Tensor, bias: Tensor | None
+    ) -> LocatedProjection:
+        """Work out what an input projection makes of a base and of positions, (P, C) each."""
+        base, positions = (
+            self.split(F.linear(x, projection.weight, added)).mT.contiguous()  # (H, D, P)
+            for x, added in ((base, None), (positions, bias))
+        )
+        return LocatedProjection(self.by_head(projection), base, positions)
 
 
 class TokenSelfAttention(Attention):
@@ -48,136 +64,134 @@ class TokenSelfAttention(Attention):
 
     def forward(self, located: Tensor, values: Tensor) -> Tensor:
         """Attend with queries and keys from `located` and values from `values`, all (B, T, C)."""
-        queries, keys, values = (
-            self.split(projection(x)).transpose(1, 2)  # (B, heads, T, D)
-            for projection, x in (
-                (self.q_proj, located),
-                (self.k_proj, located),
-                (self.v_proj, values),
-            )
-        )
-        out = F.scaled_dot_product_attention(queries, keys, values)
+        queries, keys = self.split(self.q_proj(located)), self.split(self.k_proj(located))
+        out = F.scaled_dot_product_attention(queries, keys, self.split(self.v_proj(values)))
         return self.out_proj(out.transpose(1, 2).flatten(2))
 
 
 class TokenToImageAttention(Attention):
     """Tokens attend to the image."""
 
-    def share(self, image: Tensor, located: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of an image that is the same for all prompts.
+    def share(self, base: Tensor, positions: Tensor) -> tuple[LocatedProjection, Projection]:
+        """Keys and values of what all prompts share.
+
+        The bias of the keys adds a constant to a row of logits, which no softmax can see; that of
+        the values is added once to what is seen, since the shares of a row sum to 1.
 
         Args:
-            image: Image tokens, (P, C).
-            located: Image tokens plus their positions, (P, C).
-
-        Returns:
-            Keys and values, (heads, P, D) each.
+            base: Of the image tokens, (P, C).
+            positions: Of the image tokens, (P, C).
         """
-        keys, values = self.split(self.k_proj(located)), self.split(self.v_proj(image))
-        return keys.transpose(0, 1), values.transpose(0, 1)
+        values = self.split(F.linear(base, self.v_proj.weight)).contiguous()
+        return (
+            self.locate(self.k_proj, base, positions, bias=None),
+            Projection(self.by_head(self.v_proj), values),
+        )
 
-    def attend_shared(self, tokens: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Attend to what `share` returned; the tokens of all prompts are queries of one attention.
+    def attend_shared(self, tokens: Tensor, keys: LocatedProjection, values: Projection) -> Tensor:
+        """Attend to the bare base; the tokens of all prompts are queries of one attention.
 
         Args:
             tokens: Tokens plus their prompts, (B, T, C).
-            keys: (heads, P, D).
-            values: (heads, P, D).
+            keys: From `share`.
+            values: From `share`.
 
         Returns:
             What the tokens learn, (B, T, C).
         """
-        queries = self.split(self.q_proj(tokens.flatten(0, 1))).transpose(0, 1)  # (heads, B * T, D)
-        out = F.scaled_dot_product_attention(queries[None], keys[None], values[None])[0]
-        return self.out_proj(out.transpose(0, 1).flatten(1)).view_as(tokens)
+        queries = self.split(self.q_proj(tokens.flatten(0, 1))) * self.scale  # (H, B * T, D)
+        shares = torch.bmm(queries, keys.base + keys.positions).softmax(dim=-1)  # (H, B * T, P)
+        seen = torch.bmm(shares, values.base).transpose(0, 1).flatten(1)  # (B * T, H * D)
+        return self._answer(seen).view_as(tokens)
 
-    def forward(self, tokens: Tensor, image: Tensor, located: Tensor) -> Tensor:
-        """Attend to image tokens that differ between prompts, without projecting them.
-
-        q_h (X Wk_h)^T = (q_h Wk_h^T) X^T and A_h (X Wv_h) = (A_h X) Wv_h: the projections move to
-        the few tokens. bk adds a constant to a row of logits and drops out of the softmax; bv is
-        added once, since rows of A_h sum to 1.
+    def forward(
+        self, tokens: Tensor, image: PromptedImage, keys: LocatedProjection, values: Projection
+    ) -> Tensor:
+        """Attend to image tokens that differ between prompts.
 
         Args:
             tokens: Tokens plus their prompts, (B, T, C).
-            image: Image tokens, (B, P, C).
-            located: Image tokens plus their positions, (B, P, C).
+            image: Image tokens.
+            keys: From `share`.
+            values: From `share`.
 
         Returns:
             What the tokens learn, (B, T, C).
         """
-        queries = self.split(self.q_proj(tokens))  # (B, T, heads, D)
-        folded = torch.einsum("bthd,hdc->bthc", queries, self.by_head(self.k_proj)).flatten(1, 2)
-        seen = F.scaled_dot_product_attention(
-            folded[:, None], located[:, None], image[:, None], scale=self.scale
-        )[:, 0]  # (B, T * heads, C)
-        seen = seen.unflatten(1, (-1, self.heads))  # (B, T, heads, C)
-        values = torch.einsum("bthc,hdc->bthd", seen, self.by_head(self.v_proj)).flatten(2)
-        return self.out_proj(values + self.v_proj.bias)
+        queries = self.split(self.q_proj(tokens)) * self.scale  # (B, H, T, D)
+        shares = keys.dot(queries, image).softmax(dim=-1).unflatten(1, queries.shape[1:3])
+        return self._answer(values.sum(shares, image).transpose(1, 2).flatten(2))
+
+    def _answer(self, seen: Tensor) -> Tensor:
+        return self.out_proj(seen + self.v_proj.bias)
 
 
 class ImageToTokenAttention(Attention):
-    """The image attends to the tokens; what it learns is added to the image tokens."""
+    """The image attends to the tokens."""
 
-    def share(self, located: Tensor) -> Tensor:
-        """Queries of an image that is the same for all prompts.
+    def share(self, base: Tensor, positions: Tensor) -> LocatedProjection:
+        """Queries of what all prompts share.
 
         Args:
-            located: Image tokens plus their positions, (P, C).
-
-        Returns:
-            Queries, (heads, P, D).
+            base: Of the image tokens, (P, C).
+            positions: Of the image tokens, (P, C).
         """
-        return self.split(self.q_proj(located)).transpose(0, 1)
+        return self.locate(self.q_proj, base, positions, self.q_proj.bias)
 
     def attend_shared(
-        self, image: Tensor, queries: Tensor, located_tokens: Tensor, tokens: Tensor
-    ) -> Tensor:
-        """Attend with the queries that `share` returned.
+        self, queries: LocatedProjection, located_tokens: Tensor, tokens: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Attend with the bare base.
 
         Args:
-            image: Image tokens, the same for all prompts, (P, C).
-            queries: (heads, P, D).
+            queries: From `share`.
             located_tokens: Tokens plus their prompts, (B, T, C).
             tokens: Tokens, (B, T, C).
 
         Returns:
-            Image tokens with what they learnt added, (B, P, C).
+            What to add to the image: weights (B, H * T, P), and codes (B, H, T, D + 1) that
+            multiply the dictionary.
         """
-        keys = self.split(self.k_proj(located_tokens)) * self.scale  # (B, T, heads, D)
-        logits = torch.einsum("hpd,bthd->bthp", queries, keys)
-        return self._add(image.expand(len(tokens), -1, -1), logits, tokens)
+        keys = self.split(self.k_proj(located_tokens)) * self.scale  # (B, H, T, D)
+        logits = at_shared(keys, queries.base + queries.positions)  # (H, B, T, P)
+        return self._learn(logits.transpose(0, 1), tokens)
 
     def forward(
-        self, image: Tensor, located: Tensor, located_tokens: Tensor, tokens: Tensor
-    ) -> Tensor:
-        """Attend with image tokens that differ between prompts, without projecting them.
-
-        (X Wq_h + bq_h) k_h^T = X (Wq_h k_h^T) + bq_h k_h^T: the projection moves to the few tokens.
+        self,
+        image: PromptedImage,
+        queries: LocatedProjection,
+        located_tokens: Tensor,
+        tokens: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Attend with image tokens that differ between prompts.
 
         Args:
-            image: Image tokens, (B, P, C).
-            located: Image tokens plus their positions, (B, P, C).
+            image: Image tokens.
+            queries: From `share`.
             located_tokens: Tokens plus their prompts, (B, T, C).
             tokens: Tokens, (B, T, C).
 
         Returns:
-            Image tokens with what they learnt added, (B, P, C).
+            As `attend_shared`.
         """
-        keys = self.split(self.k_proj(located_tokens)) * self.scale  # (B, T, heads, D)
-        folded = torch.einsum("bthd,hdc->bthc", keys, self.by_head(self.q_proj)).flatten(1, 2)
-        constant = (keys * self.split(self.q_proj.bias)).sum(-1).flatten(1)  # (B, T * heads)
-        logits = torch.baddbmm(constant[..., None], folded, located.mT)  # (B, T * heads, P)
-        return self._add(image, logits.unflatten(1, (-1, self.heads)), tokens)
+        keys = self.split(self.k_proj(located_tokens)) * self.scale  # (B, H, T, D)
+        logits = queries.dot(keys, image)  # (B, H * T, P)
+        return self._learn(logits.unflatten(1, keys.shape[1:3]), tokens)
 
-    def _add(self, image: Tensor, logits: Tensor, tokens: Tensor) -> Tensor:
-        """Add concat_h(A_h V_h) Wo + bo, as sum_h A_h (V_h Wo_h + bo / heads), to image tokens.
+    def _learn(self, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights A_h and codes [V_h, 1] of the answer, (B, H * T, P) and (B, H, T, D + 1).
 
-        Logits are (B, T, heads, P): with the positions last, a CPU has a fast softmax over tokens.
+        Logits are (B, H, T, P): with the positions last, a CPU has a fast softmax over tokens.
         """
-        weights = logits.softmax(dim=1).flatten(1, 2)  # (B, T * heads, P)
-        values = self.split(self.v_proj(tokens))  # (B, T, heads, D)
-        wanted = self.out_proj.weight.unflatten(1, (self.heads, -1))  # (C, heads, D)
-        answers = torch.einsum("bthd,chd->bthc", values, wanted)  # (B, T, heads, C)
-        answers = (answers + self.out_proj.bias / self.heads).flatten(1, 2)
-        return torch.baddbmm(image, weights.mT, answers)
+        codes = F.pad(self.split(self.v_proj(tokens)), (0, 1), value=1)
+        return logits.softmax(dim=2).flatten(1, 2), codes
+
+    @property
+    def dictionary(self) -> Tensor:
+        """What codes multiply, (H, D + 1, C): [Wo_h, bo / H].
+
+        The answer concat_h(A_h V_h) Wo + bo is the sum over h of A_h (V_h Wo_h + bo / H).
+        """
+        weight = self.out_proj.weight.unflatten(1, (self.heads, -1)).permute(1, 2, 0)  # (H, D, C)
+        bias = self.out_proj.bias.expand(self.heads, 1, -1) / self.heads
+        return torch.cat([weight, bias], dim=1)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2.modeling.mlp import MLP
+from sam2.modeling.prompted_image import PromptedImage
 from sam2.modeling.transformer import SharedImage, TwoWayTransformer
 from sam2.modeling.upscaling import SkipFeatures, Upscaling
 
@@ -43,8 +44,8 @@ class DecoderImage:
 class ScoredPrompts:
     """Scored masks that are not drawn yet."""
 
-    image: Tensor
-    """Image tokens, each prompt's own, (B, P, C)."""
+    image: PromptedImage
+    """Image tokens, each prompt's own."""
     kernels: Tensor
     """From the hypernetworks: what each mask multiplies the upscaled image with, (B, 4, C/8)."""
     ious: Tensor
@@ -90,10 +91,9 @@ class MaskDecoder(nn.Module):
             What `score` and `draw` want to know of the image.
         """
         tokens = embedding.flatten(1).T.contiguous()  # (P, C)
-        return DecoderImage(
-            shared=self.transformer.share(tokens, positions),
-            skips=self.output_upscaling.lay_out(high_res_0, high_res_1),
-        )
+        shared = self.transformer.share(tokens, positions)
+        base = shared.layers[-1].after.base
+        return DecoderImage(shared, self.output_upscaling.lay_out(base, high_res_0, high_res_1))
 
     def score(self, image: DecoderImage, prompts: Tensor) -> ScoredPrompts:
         """Decode prompts up to the scores of their masks.
@@ -141,7 +141,7 @@ class MaskDecoder(nn.Module):
         return torch.cat(drawn)
 
     @staticmethod
-    def _prompts_at_once(image: Tensor) -> int:
-        positions, channels = image.shape[1:]
-        upscaled = 16 * positions * channels // 8
-        return max(1, DRAWN_AT_ONCE.get(image.device.type, DRAWN_AT_ONCE_ELSEWHERE) // upscaled)
+    def _prompts_at_once(image: PromptedImage) -> int:
+        tokens = image.level.base
+        upscaled = 16 * tokens.numel() // 8
+        return max(1, DRAWN_AT_ONCE.get(tokens.device.type, DRAWN_AT_ONCE_ELSEWHERE) // upscaled)

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2.modeling.attention import ImageToTokenAttention, TokenSelfAttention, TokenToImageAttention
 from sam2.modeling.mlp import MLP
+from sam2.modeling.prompted_image import (
+    Level,
+    LocatedProjection,
+    Projection,
+    PromptedImage,
+    levels,
+)
+
+
+@dataclass(frozen=True)
+class SharedLayer:
+    """What a layer knows of an image before it sees a prompt."""
+
+    before: Level
+    after: Level
+    keys: LocatedProjection
+    values: Projection
+    queries: LocatedProjection
+    dictionary: Tensor  # (H, D + 1, C), of what the image learns
 
 
 @dataclass(frozen=True)
 class SharedImage:
-    """An image that no prompt has changed yet, and what the first layer projects from it."""
+    """What the transformer knows of an image before it sees a prompt."""
 
-    tokens: Tensor  # (P, C)
-    positions: Tensor  # (P, C)
-    keys: Tensor  # (heads, P, D)
-    values: Tensor  # (heads, P, D)
-    queries: Tensor  # (heads, P, D)
+    layers: tuple[SharedLayer, ...]
+    last_keys: LocatedProjection
+    last_values: Projection
 
 
 class TwoWayLayer(nn.Module):
@@ -42,53 +61,64 @@ class TwoWayLayer(nn.Module):
         self.norm4 = nn.LayerNorm(channels)
         self.cross_attn_image_to_token = ImageToTokenAttention(channels, channels // 2, heads)
 
-    def share(self, tokens: Tensor, positions: Tensor) -> SharedImage:
-        """Project image tokens and positions (P, C) once, for `begin`."""
-        located = tokens + positions
-        keys, values = self.cross_attn_token_to_image.share(tokens, located)
-        queries = self.cross_attn_image_to_token.share(located)
-        return SharedImage(tokens, positions, keys, values, queries)
+    def share(self, before: Level, after: Level, positions: Tensor) -> SharedLayer:
+        """Work out what does not depend on a prompt.
 
-    def begin(self, prompts: Tensor, shared: SharedImage) -> tuple[Tensor, Tensor]:
+        Args:
+            before: What image tokens of all prompts have in common before this layer.
+            after: And after it.
+            positions: Of the image tokens, (P, C).
+        """
+        keys, values = self.cross_attn_token_to_image.share(before.base, positions)
+        queries = self.cross_attn_image_to_token.share(before.base, positions)
+        dictionary = self.cross_attn_image_to_token.dictionary
+        return SharedLayer(before, after, keys, values, queries, dictionary)
+
+    def begin(self, prompts: Tensor, shared: SharedLayer) -> tuple[Tensor, PromptedImage]:
         """The first layer: prompts are the tokens, and all see the same image.
 
         Args:
             prompts: Tokens, (B, T, C).
-            shared: What `share` returned.
+            shared: From `share`.
 
         Returns:
-            Tokens (B, T, C), and image tokens (B, P, C) that differ between prompts from here on.
+            Tokens (B, T, C), and image tokens that differ between prompts from here on.
         """
         tokens = self.norm1(self.self_attn(prompts, prompts))
         learnt = self.cross_attn_token_to_image.attend_shared(
             tokens + prompts, shared.keys, shared.values
         )
         tokens = self._digest(tokens + learnt)
-        image = self.cross_attn_image_to_token.attend_shared(
-            shared.tokens, shared.queries, tokens + prompts, tokens
+        weights, codes = self.cross_attn_image_to_token.attend_shared(
+            shared.queries, tokens + prompts, tokens
         )
-        return tokens, self.norm4(image)
+        values = torch.matmul(codes, shared.dictionary).flatten(1, 2)
+        ones = torch.ones_like(weights[:, 0])
+        image = PromptedImage(shared.before, ones, weights, values, (codes,))
+        return tokens, image.normalise(self.norm4, shared.after)
 
     def forward(
-        self, tokens: Tensor, prompts: Tensor, image: Tensor, positions: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self, tokens: Tensor, prompts: Tensor, image: PromptedImage, shared: SharedLayer
+    ) -> tuple[Tensor, PromptedImage]:
         """A later layer.
 
         Args:
             tokens: Tokens, (B, T, C).
             prompts: Tokens as they entered the first layer; they serve as positions, (B, T, C).
-            image: Image tokens, (B, P, C).
-            positions: Positions of the image tokens, (P, C).
+            image: Image tokens.
+            shared: From `share`.
 
         Returns:
-            Tokens (B, T, C) and image tokens (B, P, C).
+            Tokens (B, T, C) and image tokens.
         """
         tokens = self.norm1(tokens + self.self_attn(tokens + prompts, tokens))
-        located = image + positions
-        learnt = self.cross_attn_token_to_image(tokens + prompts, image, located)
+        learnt = self.cross_attn_token_to_image(tokens + prompts, image, shared.keys, shared.values)
         tokens = self._digest(tokens + learnt)
-        image = self.cross_attn_image_to_token(image, located, tokens + prompts, tokens)
-        return tokens, self.norm4(image)
+        weights, codes = self.cross_attn_image_to_token(
+            image, shared.queries, tokens + prompts, tokens
+        )
+        image = image.add(weights, codes, shared.dictionary)
+        return tokens, image.normalise(self.norm4, shared.after)
 
     def _digest(self, tokens: Tensor) -> Tensor:
         tokens = self.norm2(tokens)
@@ -121,9 +151,22 @@ class TwoWayTransformer(nn.Module):
         Returns:
             The image as `forward` wants it.
         """
-        return self.layers[0].share(tokens, positions)
+        layers = [cast("TwoWayLayer", layer) for layer in self.layers]
+        found = levels(
+            tokens,
+            [layer.cross_attn_image_to_token.dictionary for layer in layers],
+            [layer.norm4 for layer in layers],
+        )
+        shared = tuple(
+            layer.share(before, after, positions)
+            for layer, before, after in zip(layers, found, found[1:], strict=False)
+        )
+        last = self.final_attn_token_to_image.share(found[-1].base, positions)
+        return SharedImage(shared, *last)
 
-    def forward(self, prompts: Tensor, shared: SharedImage, wanted: slice) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, prompts: Tensor, shared: SharedImage, wanted: slice
+    ) -> tuple[Tensor, PromptedImage]:
         """Let prompts and image update each other.
 
         Args:
@@ -132,14 +175,14 @@ class TwoWayTransformer(nn.Module):
             wanted: Which of the tokens are read afterwards; only they take the last look.
 
         Returns:
-            The wanted tokens (B, t, C) and image tokens (B, P, C).
+            The wanted tokens (B, t, C) and image tokens.
         """
         first, *later = self.layers
-        tokens, image = first.begin(prompts, shared)
-        for layer in later:
-            tokens, image = layer(tokens, prompts, image, shared.positions)
+        tokens, image = first.begin(prompts, shared.layers[0])
+        for layer, known in zip(later, shared.layers[1:], strict=True):
+            tokens, image = layer(tokens, prompts, image, known)
         tokens = tokens[:, wanted]
         learnt = self.final_attn_token_to_image(
-            tokens + prompts[:, wanted], image, image + shared.positions
+            tokens + prompts[:, wanted], image, shared.last_keys, shared.last_values
         )
         return self.norm_final_attn(tokens + learnt), image

@@ -13,14 +13,17 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from sam2.modeling.prompted_image import PromptedImage
+
 
 @dataclass(frozen=True)
 class SkipFeatures:
-    """High-resolution features plus biases, in the order of the products; all masks share it."""
+    """What all masks share: features plus biases, in the order of the products."""
 
     height: int
     width: int
-    stride_8: Tensor  # (P, 4 * C/4), last dimension (dy, dx, channel)
+    stride_16: Tensor  # (P, 4 * C/4), last dimension (dy, dx, channel): the base of image tokens
+    stride_8: Tensor  # (P, 4 * C/4), likewise
     stride_4: Tensor  # (4 P, 4 * C/8), the same one level finer
 
 
@@ -46,10 +49,11 @@ class Upscaling(nn.ModuleList):
             ]
         )
 
-    def lay_out(self, high_res_0: Tensor, high_res_1: Tensor) -> SkipFeatures:
-        """Bring the high-resolution features into the order of the products, once per image.
+    def lay_out(self, base: Tensor, high_res_0: Tensor, high_res_1: Tensor) -> SkipFeatures:
+        """Bring what all masks share into the order of the products, once per image.
 
         Args:
+            base: What image tokens of all prompts have in common after the transformer, (P, C).
             high_res_0: Stride 4, (C/8, 4h, 4w).
             high_res_1: Stride 8, (C/4, 2h, 2w).
 
@@ -66,15 +70,16 @@ class Upscaling(nn.ModuleList):
         return SkipFeatures(
             height=height,
             width=width,
+            stride_16=base @ subpixel_matrix(first),
             stride_8=stride_8.reshape(height * width, -1),
             stride_4=stride_4.reshape(4 * height * width, -1),
         )
 
-    def forward(self, image: Tensor, kernels: Tensor, skips: SkipFeatures) -> Tensor:
+    def forward(self, image: PromptedImage, kernels: Tensor, skips: SkipFeatures) -> Tensor:
         """Draw masks.
 
         Args:
-            image: Image tokens after the transformer, (B, P, C).
+            image: Image tokens after the transformer.
             kernels: What the upscaled features are multiplied with, one row per mask, (B, M, C/8).
             skips: From `lay_out`.
 
@@ -82,9 +87,11 @@ class Upscaling(nn.ModuleList):
             Mask logits, (B, M, 4h, 4w).
         """
         first, norm, gelu, second = self._layers
-        x = _upscale(image, first, skips.stride_8)  # (B, P, 4 * C/4)
+        matrix = subpixel_matrix(first)
+        x = image.project(matrix, skips.stride_16, skips.stride_8)  # (B, P, 4 * C/4)
         x = gelu(norm(x.unflatten(-1, (4, -1)))).flatten(1, 2)  # (B, 4 P, C/4)
-        x = gelu(_upscale(x, second, skips.stride_4))  # (B, 4 P, 4 * C/8)
+        matrix = subpixel_matrix(second).expand(len(x), -1, -1)
+        x = gelu(torch.baddbmm(skips.stride_4, x, matrix))  # (B, 4 P, 4 * C/8)
         x = x.unflatten(-1, (4, -1)).flatten(1, 2)  # (B, 16 P, C/8)
         masks = torch.bmm(kernels, x.transpose(1, 2))  # (B, M, 16 P)
         return _shuffle(masks, skips.height, skips.width)
@@ -94,13 +101,6 @@ class Upscaling(nn.ModuleList):
         return cast(
             "tuple[nn.ConvTranspose2d, nn.LayerNorm, nn.GELU, nn.ConvTranspose2d]", tuple(self)
         )
-
-
-def _upscale(x: Tensor, convolution: nn.ConvTranspose2d, skip: Tensor) -> Tensor:
-    """Transposed convolution of (B, P, C_in), pixels unshuffled, plus a skip (P, 4 * C_out)."""
-    batch = len(x)
-    matrix = subpixel_matrix(convolution).expand(batch, -1, -1)
-    return torch.baddbmm(skip.expand(batch, -1, -1), x, matrix)
 
 
 def _shuffle(masks: Tensor, height: int, width: int) -> Tensor:

@@ -143,6 +143,7 @@ def test_gradients__reach_both_ends_when_asked_for(points):
     unused = {f"sam_prompt_encoder.point_embeddings.{kind}.weight" for kind in (0, 2, 3)}
     transformer = "sam_mask_decoder.transformer"
     cancelled = {  # biases of keys, which no softmax can see
+        f"{transformer}.layers.0.cross_attn_token_to_image.k_proj.bias",
         f"{transformer}.layers.1.cross_attn_token_to_image.k_proj.bias",
         f"{transformer}.final_attn_token_to_image.k_proj.bias",
     }

@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from sam2 import PRESETS, build_sam2
+from sam2.modeling.attention import Attention, ImageToTokenAttention, TokenToImageAttention
 from sam2.modeling.hiera import block_shapes, join_windows, split_windows
 from sam2.modeling.prompt_encoder import PositionEncoding, PromptEncoder
+from sam2.modeling.prompted_image import PromptedImage, levels
 from sam2.modeling.upscaling import Upscaling
 
 
@@ -73,11 +75,84 @@ def test_prompt_encoder__half_precision_keeps_locations_apart():
     assert not torch.equal(near, far)
 
 
+def prompted_image(positions: int, channels: int) -> PromptedImage:
+    """Three prompts; two heads, four tokens, codes of width 5; one layer to come."""
+    torch.manual_seed(1)
+    dictionary, norm = torch.randn(2, 5, channels), torch.nn.LayerNorm(channels)
+    level, _ = levels(torch.randn(positions, channels), [dictionary], [norm])
+    codes = torch.randn(3, 2, 4, 5)
+    return PromptedImage(
+        level,
+        scale=torch.rand(3, positions) + 0.5,
+        weights=torch.rand(3, 8, positions),
+        values=(codes @ dictionary).flatten(1, 2),
+        codes=(codes,),
+    )
+
+
+def tokens_of(image: PromptedImage) -> torch.Tensor:
+    """All tokens, written out, (B, P, C)."""
+    return image.scale[..., None] * image.level.base + image.weights.mT @ image.values
+
+
+def test_prompted_image__two_layers_equal_those_on_tokens_written_out():
+    torch.manual_seed(0)
+    norms = [torch.nn.LayerNorm(32), torch.nn.LayerNorm(32)]
+    for norm in norms:
+        torch.nn.init.normal_(norm.weight, mean=1, std=0.3)
+        torch.nn.init.normal_(norm.bias)
+    base, dictionaries = torch.randn(20, 32) + 1, torch.randn(2, 2, 5, 32)
+    before, between, after = levels(base, dictionaries, norms)
+    codes, weights = torch.randn(2, 3, 2, 4, 5), torch.rand(2, 3, 8, 20)
+    learnt = [weights[i].mT @ (codes[i] @ dictionaries[i]).flatten(1, 2) for i in range(2)]
+
+    values = (codes[0] @ dictionaries[0]).flatten(1, 2)
+    image = PromptedImage(before, torch.ones(3, 20), weights[0], values, (codes[0],))
+    image = image.normalise(norms[0], between)
+    expected = norms[0](base + learnt[0])
+    torch.testing.assert_close(tokens_of(image), expected, rtol=1e-5, atol=1e-5)
+    image = image.add(weights[1], codes[1], dictionaries[1]).normalise(norms[1], after)
+    expected = norms[1](expected + learnt[1])
+    torch.testing.assert_close(tokens_of(image), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(tokens_of(image[torch.tensor([2])]), expected[[2]])
+
+
+def test_attentions__equal_those_with_all_image_tokens_as_keys_and_queries():
+    image, positions = prompted_image(positions=20, channels=32), torch.randn(20, 32)
+    tokens, located = torch.randn(3, 6, 32), torch.randn(3, 6, 32)
+    written = tokens_of(image)
+
+    to_image = TokenToImageAttention(32, 16, heads=4)
+    learnt = to_image(located, image, *to_image.share(image.level.base, positions))
+    expected = attend(to_image, located, written + positions, written)
+    torch.testing.assert_close(learnt, expected, rtol=1e-5, atol=1e-5)
+
+    to_tokens = ImageToTokenAttention(32, 16, heads=4)
+    shared = to_tokens.share(image.level.base, positions)
+    weights, codes = to_tokens(image, shared, located, tokens)
+    learnt = weights.mT @ (codes @ to_tokens.dictionary).flatten(1, 2)
+    expected = attend(to_tokens, written + positions, located, tokens)
+    torch.testing.assert_close(learnt, expected, rtol=1e-5, atol=1e-5)
+
+
+def attend(
+    layer: Attention, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
+) -> torch.Tensor:
+    """Attention as it is written in papers."""
+    out = F.scaled_dot_product_attention(
+        layer.split(layer.q_proj(queries)),
+        layer.split(layer.k_proj(keys)),
+        layer.split(layer.v_proj(values)),
+    )
+    return layer.out_proj(out.transpose(1, 2).flatten(2))
+
+
 def test_upscaling__equals_transposed_convolutions():
     torch.manual_seed(0)
     upscaling = Upscaling(channels=32)
     first, norm, _, second = upscaling
-    image = torch.randn(3, 32, 5, 4)
+    prompted = prompted_image(positions=20, channels=32)
+    image = tokens_of(prompted).transpose(1, 2).unflatten(2, (5, 4))
     high_res_0, high_res_1 = torch.randn(4, 20, 16), torch.randn(8, 10, 8)
     kernels = torch.randn(3, 2, 4)
 
@@ -86,6 +161,6 @@ def test_upscaling__equals_transposed_convolutions():
     x = F.gelu(F.conv_transpose2d(x, second.weight, second.bias, stride=2) + high_res_0)
     expected = torch.einsum("bmc,bchw->bmhw", kernels, x)
 
-    skips = upscaling.lay_out(high_res_0, high_res_1)
-    masks = upscaling(image.flatten(2).transpose(1, 2), kernels, skips)
+    skips = upscaling.lay_out(prompted.level.base, high_res_0, high_res_1)
+    masks = upscaling(prompted, kernels, skips)
     torch.testing.assert_close(masks, expected, rtol=1e-5, atol=1e-5)
