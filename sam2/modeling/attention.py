@@ -56,7 +56,7 @@ class Attention(nn.Module):
             self.split(F.linear(x, projection.weight, added)).mT.contiguous()  # (H, D, P)
             for x, added in ((base, None), (positions, bias))
         )
-        return LocatedProjection(self.by_head(projection), base, positions)
+        return LocatedProjection(self.by_head(projection), base, positions, base + positions)
 
 
 class TokenSelfAttention(Attention):
@@ -100,7 +100,7 @@ class TokenToImageAttention(Attention):
             What the tokens learn, (B, T, C).
         """
         queries = self.split(self.q_proj(tokens.flatten(0, 1))) * self.scale  # (H, B * T, D)
-        shares = torch.bmm(queries, keys.base + keys.positions).softmax(dim=-1)  # (H, B * T, P)
+        shares = torch.bmm(queries, keys.located).softmax(dim=-1)  # (H, B * T, P)
         seen = torch.bmm(shares, values.base).transpose(0, 1).flatten(1)  # (B * T, H * D)
         return self._answer(seen).view_as(tokens)
 
@@ -153,7 +153,7 @@ class ImageToTokenAttention(Attention):
             multiply the dictionary.
         """
         keys = self.split(self.k_proj(located_tokens)) * self.scale  # (B, H, T, D)
-        logits = at_shared(keys, queries.base + queries.positions)  # (H, B, T, P)
+        logits = at_shared(keys, queries.located)  # (H, B, T, P)
         return self._learn(logits.transpose(0, 1), tokens)
 
     def forward(

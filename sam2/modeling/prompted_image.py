@@ -82,6 +82,14 @@ class PromptedImage:
             tuple(code[prompts] for code in self.codes),
         )
 
+    @classmethod
+    def begin(
+        cls, level: Level, weights: Tensor, codes: Tensor, dictionary: Tensor
+    ) -> PromptedImage:
+        """The bare base with the first product added to it; shapes as for `add`."""
+        ones = torch.ones_like(weights[:, 0])
+        return cls(level, ones, weights, _values(codes, dictionary), (codes,))
+
     def add(self, weights: Tensor, codes: Tensor, dictionary: Tensor) -> PromptedImage:
         """Add a product to the tokens.
 
@@ -94,7 +102,7 @@ class PromptedImage:
             self.level,
             self.scale,
             torch.cat([self.weights, weights], dim=1),
-            torch.cat([self.values, torch.matmul(codes, dictionary).flatten(1, 2)], dim=1),
+            torch.cat([self.values, _values(codes, dictionary)], dim=1),
             (*self.codes, codes),
         )
 
@@ -163,6 +171,8 @@ class LocatedProjection:
     """Of the base, (H, D, P)."""
     positions: Tensor
     """Of the positions, with the bias where it counts, (H, D, P)."""
+    located: Tensor
+    """Of both together, for a layer that sees the bare base, (H, D, P)."""
 
     def dot(self, rows: Tensor, image: PromptedImage) -> Tensor:
         """Inner products of rows (B, H, T, D) with projected tokens, (B, H * T, P)."""
@@ -195,6 +205,10 @@ def at_shared(rows: Tensor, shared: Tensor) -> Tensor:
     """Multiply rows of each prompt (B, H, T, D) with what all share (H, D, P), (H, B, T, P)."""
     by_head = rows.transpose(0, 1).flatten(1, 2)  # (H, B * T, D)
     return torch.bmm(by_head, shared).unflatten(1, (len(rows), rows.shape[2]))
+
+
+def _values(codes: Tensor, dictionary: Tensor) -> Tensor:
+    return torch.matmul(codes, dictionary).flatten(1, 2)  # (B, H * T, C)
 
 
 def _centre(rows: Tensor) -> Tensor:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -92,9 +92,7 @@ class TwoWayLayer(nn.Module):
         weights, codes = self.cross_attn_image_to_token.attend_shared(
             shared.queries, tokens + prompts, tokens
         )
-        values = torch.matmul(codes, shared.dictionary).flatten(1, 2)
-        ones = torch.ones_like(weights[:, 0])
-        image = PromptedImage(shared.before, ones, weights, values, (codes,))
+        image = PromptedImage.begin(shared.before, weights, codes, shared.dictionary)
         return tokens, image.normalise(self.norm4, shared.after)
 
     def forward(
@@ -159,7 +157,7 @@ class TwoWayTransformer(nn.Module):
         )
         shared = tuple(
             layer.share(before, after, positions)
-            for layer, before, after in zip(layers, found, found[1:], strict=False)
+            for layer, (before, after) in zip(layers, pairwise(found), strict=True)
         )
         last = self.final_attn_token_to_image.share(found[-1].base, positions)
         return SharedImage(shared, *last)

@@ -106,8 +106,7 @@ def test_prompted_image__two_layers_equal_those_on_tokens_written_out():
     codes, weights = torch.randn(2, 3, 2, 4, 5), torch.rand(2, 3, 8, 20)
     learnt = [weights[i].mT @ (codes[i] @ dictionaries[i]).flatten(1, 2) for i in range(2)]
 
-    values = (codes[0] @ dictionaries[0]).flatten(1, 2)
-    image = PromptedImage(before, torch.ones(3, 20), weights[0], values, (codes[0],))
+    image = PromptedImage.begin(before, weights[0], codes[0], dictionaries[0])
     image = image.normalise(norms[0], between)
     expected = norms[0](base + learnt[0])
     torch.testing.assert_close(tokens_of(image), expected, rtol=1e-5, atol=1e-5)
