@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2.modeling.prompted_image import (
+    Base,
     LocatedProjection,
     Projection,
     PromptedImage,
@@ -49,14 +50,16 @@ class Attention(nn.Module):
         return projection.weight.unflatten(0, (self.heads, -1))
 
     def locate(
-        self, projection: nn.Linear, base: Tensor, positions: Tensor, bias: Tensor | None
+        self, projection: nn.Linear, base: Base, positions: Tensor, bias: Tensor | None
     ) -> LocatedProjection:
-        """Work out what an input projection makes of a base and of positions, (P, C) each."""
-        base, positions = (
+        """Work out what an input projection makes of a base and of positions (P, C)."""
+        of_base, of_positions = (
             self.split(F.linear(x, projection.weight, added)).mT.contiguous()  # (H, D, P)
-            for x, added in ((base, None), (positions, bias))
+            for x, added in ((base.tokens, None), (positions + base.offset, bias))
         )
-        return LocatedProjection(self.by_head(projection), base, positions, base + positions)
+        return LocatedProjection(
+            self.by_head(projection), of_base, of_positions, of_base + of_positions
+        )
 
 
 class TokenSelfAttention(Attention):
@@ -72,20 +75,20 @@ class TokenSelfAttention(Attention):
 class TokenToImageAttention(Attention):
     """Tokens attend to the image."""
 
-    def share(self, base: Tensor, positions: Tensor) -> tuple[LocatedProjection, Projection]:
+    def share(self, base: Base, positions: Tensor) -> tuple[LocatedProjection, Projection]:
         """Keys and values of what all prompts share.
 
-        The bias of the keys adds a constant to a row of logits, which no softmax can see; that of
-        the values is added once to what is seen, since the shares of a row sum to 1.
+        The bias of the keys adds a constant to a row of logits, which no softmax can see.
 
         Args:
-            base: Of the image tokens, (P, C).
+            base: Of the image tokens.
             positions: Of the image tokens, (P, C).
         """
-        values = self.split(F.linear(base, self.v_proj.weight)).contiguous()
+        values = self.split(F.linear(base.tokens, self.v_proj.weight)).contiguous()
+        offset = self.split(self.v_proj(base.offset[None]))
         return (
             self.locate(self.k_proj, base, positions, bias=None),
-            Projection(self.by_head(self.v_proj), values),
+            Projection(self.by_head(self.v_proj), values, offset),
         )
 
     def attend_shared(self, tokens: Tensor, keys: LocatedProjection, values: Projection) -> Tensor:
@@ -101,8 +104,8 @@ class TokenToImageAttention(Attention):
         """
         queries = self.split(self.q_proj(tokens.flatten(0, 1))) * self.scale  # (H, B * T, D)
         shares = torch.bmm(queries, keys.located).softmax(dim=-1)  # (H, B * T, P)
-        seen = torch.bmm(shares, values.base).transpose(0, 1).flatten(1)  # (B * T, H * D)
-        return self._answer(seen).view_as(tokens)
+        seen = torch.bmm(shares, values.base) + values.offset  # (H, B * T, D)
+        return self.out_proj(seen.transpose(0, 1).flatten(1)).view_as(tokens)
 
     def forward(
         self, tokens: Tensor, image: PromptedImage, keys: LocatedProjection, values: Projection
@@ -119,21 +122,18 @@ class TokenToImageAttention(Attention):
             What the tokens learn, (B, T, C).
         """
         queries = self.split(self.q_proj(tokens)) * self.scale  # (B, H, T, D)
-        shares = keys.dot(queries, image).softmax(dim=-1).unflatten(1, queries.shape[1:3])
-        return self._answer(values.sum(shares, image).transpose(1, 2).flatten(2))
-
-    def _answer(self, seen: Tensor) -> Tensor:
-        return self.out_proj(seen + self.v_proj.bias)
+        shares = keys.dot(queries, image).softmax(dim=-1)  # (H * T, B, P)
+        return self.out_proj(values.mean(shares, image).transpose(1, 2).flatten(2))
 
 
 class ImageToTokenAttention(Attention):
     """The image attends to the tokens."""
 
-    def share(self, base: Tensor, positions: Tensor) -> LocatedProjection:
+    def share(self, base: Base, positions: Tensor) -> LocatedProjection:
         """Queries of what all prompts share.
 
         Args:
-            base: Of the image tokens, (P, C).
+            base: Of the image tokens.
             positions: Of the image tokens, (P, C).
         """
         return self.locate(self.q_proj, base, positions, self.q_proj.bias)
@@ -149,12 +149,11 @@ class ImageToTokenAttention(Attention):
             tokens: Tokens, (B, T, C).
 
         Returns:
-            What to add to the image: weights (B, H * T, P), and codes (B, H, T, D + 1) that
+            What to add to the image: weights (H * T, B, P), and codes (B, H, T, D + 1) that
             multiply the dictionary.
         """
         keys = self.split(self.k_proj(located_tokens)) * self.scale  # (B, H, T, D)
-        logits = at_shared(keys, queries.located)  # (H, B, T, P)
-        return self._learn(logits.transpose(0, 1), tokens)
+        return self._learn(at_shared(keys, queries.located), tokens)
 
     def forward(
         self,
@@ -175,16 +174,15 @@ class ImageToTokenAttention(Attention):
             As `attend_shared`.
         """
         keys = self.split(self.k_proj(located_tokens)) * self.scale  # (B, H, T, D)
-        logits = queries.dot(keys, image)  # (B, H * T, P)
-        return self._learn(logits.unflatten(1, keys.shape[1:3]), tokens)
+        return self._learn(queries.dot(keys, image), tokens)
 
     def _learn(self, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights A_h and codes [V_h, 1] of the answer, (B, H * T, P) and (B, H, T, D + 1).
+        """Weights A_h and codes [V_h, 1] of the answer, (H * T, B, P) and (B, H, T, D + 1).
 
-        Logits are (B, H, T, P): with the positions last, a CPU has a fast softmax over tokens.
+        Logits are (H * T, B, P): with the positions last, a CPU has a fast softmax over tokens.
         """
         codes = F.pad(self.split(self.v_proj(tokens)), (0, 1), value=1)
-        return logits.softmax(dim=2).flatten(1, 2), codes
+        return logits.unflatten(0, (self.heads, -1)).softmax(dim=1).flatten(0, 1), codes
 
     @property
     def dictionary(self) -> Tensor:

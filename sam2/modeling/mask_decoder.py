@@ -92,8 +92,8 @@ class MaskDecoder(nn.Module):
         """
         tokens = embedding.flatten(1).T.contiguous()  # (P, C)
         shared = self.transformer.share(tokens, positions)
-        base = shared.layers[-1].after.base
-        return DecoderImage(shared, self.output_upscaling.lay_out(base, high_res_0, high_res_1))
+        skips = self.output_upscaling.lay_out(shared.last, high_res_0, high_res_1)
+        return DecoderImage(shared, skips)
 
     def score(self, image: DecoderImage, prompts: Tensor) -> ScoredPrompts:
         """Decode prompts up to the scores of their masks.
@@ -133,7 +133,7 @@ class MaskDecoder(nn.Module):
             Mask logits, (M, Q, 4h, 4w).
         """
         kernels = scored.kernels[prompts[:, None], masks]  # (M, Q, C/8)
-        at_once = self._prompts_at_once(scored.image)
+        at_once = self._prompts_at_once(image.shared.last.tokens)
         drawn = [
             self.output_upscaling(scored.image[some], kernel, image.skips)
             for some, kernel in zip(prompts.split(at_once), kernels.split(at_once), strict=True)
@@ -141,7 +141,6 @@ class MaskDecoder(nn.Module):
         return torch.cat(drawn)
 
     @staticmethod
-    def _prompts_at_once(image: PromptedImage) -> int:
-        tokens = image.level.base
+    def _prompts_at_once(tokens: Tensor) -> int:
         upscaled = 16 * tokens.numel() // 8
         return max(1, DRAWN_AT_ONCE.get(tokens.device.type, DRAWN_AT_ONCE_ELSEWHERE) // upscaled)

@@ -4,14 +4,19 @@ Every layer adds to the image tokens what they learn from T tokens through H hea
 rank H * T (64), and normalises them. Neither asks for the sum: with B prompts, P positions, C
 channels and K rows so far, the tokens of one prompt stay
 
-    diag(scale) base + weights^T values        (P, C), base the same for all prompts.
+    diag(scale) (base + weights^T values) + offset        (P, C), base and offset the same for all.
 
-What a linear map makes of the base is worked out once per image, and per prompt only what it makes
-of the values. At image size 1024 a copy of the tokens has 4 MB, 64 rows of weights have 1 MB: there
-is less to multiply, and less to carry between memory and cache.
+A norm does not see how long its input is: with weights relative to the scale, it changes the scale,
+the few values, and what all prompts share. What a linear map makes of the base is worked out once
+per image, and per prompt only what it makes of the values. At image size 1024 a copy of the tokens
+has 4 MB, 64 rows of weights have 1 MB: there is less to multiply, and less to carry between memory
+and cache. For the same reason rows of positions lie as (K, B, P), which a product with what all
+prompts share gives, by heads, and one of each prompt's own takes, as (B, K, P), without a copy; and
+sums go on where they began.
 
 The values a layer adds are codes, which differ between prompts, times a dictionary, which does not:
-a dictionary meets the base once per image, too.
+a dictionary meets the base once per image, too. The weights of a head sum to 1 and the last code of
+each token is 1, so the offset before a layer is a part of the layer's dictionary.
 """
 
 from __future__ import annotations
@@ -24,21 +29,31 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Level:
-    """What image tokens of all prompts have in common between two normalisations."""
+class Base:
+    """What image tokens of all prompts have in common."""
 
-    base: Tensor
+    tokens: Tensor
     """(P, C)"""
+    offset: Tensor
+    """(C,)"""
+
+
+@dataclass(frozen=True)
+class Level(Base):
+    """The same with what the next layer, which ends in a norm, asks of it."""
+
+    dictionary: Tensor
+    """What the codes of the layer multiply, offset included, (H, G, C)."""
     power: Tensor
-    """Mean square of the base less its mean, (P,) float32."""
-    crossings: tuple[Tensor, ...]
-    """Dictionaries of all learnt until the next normalisation times the base, both less their mean,
-    divided by C: (H, G, P) float32 each."""
+    """Mean square of the tokens less their mean, (P,) float32."""
+    crossings: Tensor
+    """Dictionaries of this layer and the L - 1 before it times the tokens, both less their mean,
+    divided by C: (L * H, G, P) float32."""
 
 
 def levels(
     tokens: Tensor, dictionaries: Sequence[Tensor], norms: Sequence[nn.LayerNorm]
-) -> tuple[Level, ...]:
+) -> tuple[tuple[Level, ...], Base]:
     """What all prompts share before each layer, and after the last.
 
     Args:
@@ -47,104 +62,84 @@ def levels(
         norms: The normalisation that ends each layer.
     """
     found: list[Level] = []
-    known: list[Tensor] = []
+    known = tokens.new_empty(0, *dictionaries[0].shape[1:])  # (L * H, G, C)
+    offset = torch.zeros_like(tokens[0])
     for dictionary, norm in zip(dictionaries, norms, strict=True):
-        centred, known = _centre(tokens), [_centre(each) for each in (*known, dictionary)]
+        last = dictionary[:, -1:] + offset / len(dictionary)
+        dictionary = torch.cat([dictionary[:, :-1], last], dim=1)
+        centred, known = _centre(tokens), _centre(torch.cat([known, dictionary]))
         power = centred.float().square().mean(-1)
-        crossings = (each.float() @ centred.float().mT / centred.shape[-1] for each in known)
-        found.append(Level(tokens, power, tuple(crossings)))
-        tokens = centred * norm.weight
-        known = [*(each * norm.weight for each in known), norm.bias[None, None]]
-    return *found, Level(tokens, tokens.float().square().mean(-1), ())
+        crossings = known.float() @ centred.float().mT / centred.shape[-1]
+        found.append(Level(tokens, offset, dictionary, power, crossings))
+        tokens, known, offset = centred * norm.weight, known * norm.weight, norm.bias
+    return tuple(found), Base(tokens, offset)
 
 
 @dataclass(frozen=True)
 class PromptedImage:
-    """Image tokens of B prompts, see above."""
+    """Image tokens of B prompts after L layers, see above."""
 
-    level: Level
     scale: Tensor
     """(B, P)"""
     weights: Tensor
-    """(B, K, P)"""
+    """(K, B, P)"""
     values: Tensor
     """(B, K, C)"""
-    codes: tuple[Tensor, ...]
-    """What made the values out of the level's dictionaries, (B, H, T, G) each."""
+    codes: Tensor
+    """What made the values out of dictionaries, (B, L * H, T, G)."""
 
     def __getitem__(self, prompts: Tensor) -> PromptedImage:
         """Some of the prompts."""
         return PromptedImage(
-            self.level,
-            self.scale[prompts],
-            self.weights[prompts],
-            self.values[prompts],
-            tuple(code[prompts] for code in self.codes),
+            self.scale[prompts], self.weights[:, prompts], self.values[prompts], self.codes[prompts]
         )
 
     @classmethod
     def begin(
-        cls, level: Level, weights: Tensor, codes: Tensor, dictionary: Tensor
+        cls, level: Level, weights: Tensor, codes: Tensor, norm: nn.LayerNorm
     ) -> PromptedImage:
-        """The bare base with the first product added to it; shapes as for `add`."""
-        ones = torch.ones_like(weights[:, 0])
-        return cls(level, ones, weights, _values(codes, dictionary), (codes,))
+        """The first layer, in which all prompts see the bare base; arguments as for `learn`."""
+        ones = torch.ones_like(weights[0])
+        return cls(ones, weights, _values(codes, level), codes)._normalised(level, norm)
 
-    def add(self, weights: Tensor, codes: Tensor, dictionary: Tensor) -> PromptedImage:
-        """Add a product to the tokens.
-
-        Args:
-            weights: (B, H * T, P)
-            codes: (B, H, T, G)
-            dictionary: (H, G, C); codes times it are the values.
-        """
-        return PromptedImage(
-            self.level,
-            self.scale,
-            torch.cat([self.weights, weights], dim=1),
-            torch.cat([self.values, _values(codes, dictionary)], dim=1),
-            (*self.codes, codes),
-        )
-
-    def normalise(self, norm: nn.LayerNorm, after: Level) -> PromptedImage:
-        """Apply a layer norm to every token.
-
-        Its mean goes by centring base and values. Its variance is the mean square of
-        r x + a^T V, with r the scale, x the base and a the weights at one position:
-        r^2 x^2 + 2 r a V x + a V V^T a, each divided by C.
+    def learn(
+        self, level: Level, weights: Tensor, codes: Tensor, norm: nn.LayerNorm
+    ) -> PromptedImage:
+        """Add a product to the tokens and normalise them.
 
         Args:
+            level: Of the layer.
+            weights: (H * T, B, P), those of a head sum to 1.
+            codes: (B, H, T, G), the last of each token is 1; times the level's dictionary they are
+                the values.
             norm: The norm.
-            after: The level behind it.
         """
-        values = _centre(self.values)
-        factor = self._variance(values).add(norm.eps).rsqrt().to(self.scale.dtype)  # (B, P)
-        ones = torch.ones_like(factor[:, None])
-        offset = norm.bias.expand(len(values), 1, -1)
         return PromptedImage(
-            level=after,
-            scale=self.scale * factor,
-            weights=torch.cat([self.weights * factor[:, None], ones], dim=1),
-            values=torch.cat([values * norm.weight, offset], dim=1),
-            codes=(*self.codes, ones.new_ones(len(ones), 1, 1, 1)),
-        )
+            self.scale,
+            torch.cat([self.weights, weights / self.scale]),
+            torch.cat([self.values, _values(codes, level)], dim=1),
+            torch.cat([self.codes, codes], dim=1),
+        )._normalised(level, norm)
 
-    def _variance(self, values: Tensor) -> Tensor:
-        """Variance of every token, (B, P), from centred values (B, K, C).
+    def _normalised(self, level: Level, norm: nn.LayerNorm) -> PromptedImage:
+        """The tokens behind a norm; their offset is in the values."""
+        values, scale = _centre(self.values), self.scale.float()
+        variance = scale.square() * self._variance(values, level)  # (B, P)
+        scale = (scale * (variance + norm.eps).rsqrt()).to(self.scale.dtype)
+        return PromptedImage(scale, self.weights, values * norm.weight, self.codes)
 
-        In float32: it is a sum of terms that may be larger than itself.
+    def _variance(self, values: Tensor, level: Level) -> Tensor:
+        """Variance of every token before it is scaled, (B, P), from centred values (B, K, C).
+
+        With x the base, V the values and a the weights at one position, it is the mean square of
+        x + a^T V: x^2 + 2 a V x + a V V^T a, each divided by C. In float32: it is a sum of terms
+        that may be larger than itself.
         """
-        values, weights, scale = values.float(), self.weights.float(), self.scale.float()
+        values, weights = values.float(), self.weights.float()
         gram = values @ values.mT / values.shape[-1]  # (B, K, K)
-        own = (weights * torch.bmm(gram, weights)).sum(1)
-        rows = [codes.shape[1] * codes.shape[2] for codes in self.codes]
-        learnt = zip(weights.split(rows, 1), self.codes, self.level.crossings, strict=True)
-        products = [
-            at_shared(codes.float(), crossing) * some.unflatten(1, codes.shape[1:3]).transpose(0, 1)
-            for some, codes, crossing in learnt
-        ]  # (H, B, T, P) each
-        crossed = torch.stack([product.sum((0, 2)) for product in products]).sum(0)
-        return own + 2 * scale * crossed + scale.square() * self.level.power
+        crossed = at_shared(self.codes.float(), level.crossings)  # (K, B, P)
+        _add_products(crossed, gram, weights, beta=2)
+        return crossed.mul_(weights).sum(0) + level.power
 
     def project(self, matrix: Tensor, projected_base: Tensor, offset: Tensor) -> Tensor:
         """Multiply every token by a matrix and add an offset.
@@ -152,13 +147,13 @@ class PromptedImage:
         Args:
             matrix: (C, D)
             projected_base: The base's tokens times the matrix, (P, D).
-            offset: (P, D)
+            offset: What to add, the base's offset times the matrix in it, (P, D).
 
         Returns:
             (B, P, D)
         """
-        found = torch.addcmul(offset, self.scale[..., None], projected_base)
-        return torch.baddbmm(found, self.weights.mT, self.values @ matrix)
+        found = torch.baddbmm(projected_base, self.weights.permute(1, 2, 0), self.values @ matrix)
+        return torch.addcmul(offset, self.scale[..., None], found)
 
 
 @dataclass(frozen=True)
@@ -170,45 +165,58 @@ class LocatedProjection:
     base: Tensor
     """Of the base, (H, D, P)."""
     positions: Tensor
-    """Of the positions, with the bias where it counts, (H, D, P)."""
+    """Of positions and offset, with the bias where it counts, (H, D, P)."""
     located: Tensor
     """Of both together, for a layer that sees the bare base, (H, D, P)."""
 
     def dot(self, rows: Tensor, image: PromptedImage) -> Tensor:
-        """Inner products of rows (B, H, T, D) with projected tokens, (B, H * T, P)."""
-        at_base, at_positions = at_shared(rows, self.base), at_shared(rows, self.positions)
-        found = torch.addcmul(at_positions, image.scale[:, None], at_base)  # (H, B, T, P)
+        """Inner products of rows (B, H, T, D) with projected tokens, (H * T, B, P)."""
+        found = at_shared(rows, self.base)
         folded = torch.matmul(rows, self.matrix).flatten(1, 2)  # (B, H * T, C)
-        shared = found.transpose(0, 1).flatten(1, 2)
-        return torch.baddbmm(shared, folded @ image.values.mT, image.weights)
+        _add_products(found, folded @ image.values.mT, image.weights)
+        return at_shared(rows, self.positions).addcmul_(found, image.scale)
 
 
 @dataclass(frozen=True)
 class Projection:
-    """What a linear map by heads makes of image tokens alone, without its bias."""
+    """What a linear map by heads makes of image tokens alone."""
 
     matrix: Tensor
     """(H, D, C)"""
     base: Tensor
     """Of the base, (H, P, D)."""
+    offset: Tensor
+    """Of the offset, with the bias, (H, 1, D)."""
 
-    def sum(self, shares: Tensor, image: PromptedImage) -> Tensor:
-        """Sums of projected tokens, each taken with its share (B, H, T, P), (B, H, T, D)."""
-        scaled = (shares * image.scale[:, None, None]).transpose(0, 1)  # (H, B, T, P)
-        of_base = torch.bmm(scaled.flatten(1, 2), self.base)  # (H, B * T, D)
-        of_rows = shares.flatten(1, 2) @ image.weights.mT @ image.values  # (B, H * T, C)
-        of_rows = torch.matmul(of_rows.unflatten(1, shares.shape[1:3]), self.matrix.mT)
-        return of_rows + of_base.unflatten(1, (len(shares), shares.shape[2])).transpose(0, 1)
+    def mean(self, shares: Tensor, image: PromptedImage) -> Tensor:
+        """Means of projected tokens, with shares (H * T, B, P) that sum to 1, (B, H, T, D)."""
+        scaled = shares * image.scale
+        by_head = scaled.unflatten(0, (len(self.matrix), -1))  # (H, T, B, P)
+        of_base = torch.bmm(by_head.flatten(1, 2), self.base)  # (H, T * B, D)
+        of_base = of_base.unflatten(1, by_head.shape[1:3]).permute(2, 0, 1, 3)  # (B, H, T, D)
+        of_rows = scaled.transpose(0, 1) @ image.weights.permute(1, 2, 0) @ image.values
+        of_rows = torch.matmul(of_rows.unflatten(1, by_head.shape[:2]), self.matrix.mT)
+        return of_rows + of_base + self.offset
 
 
 def at_shared(rows: Tensor, shared: Tensor) -> Tensor:
-    """Multiply rows of each prompt (B, H, T, D) with what all share (H, D, P), (H, B, T, P)."""
-    by_head = rows.transpose(0, 1).flatten(1, 2)  # (H, B * T, D)
-    return torch.bmm(by_head, shared).unflatten(1, (len(rows), rows.shape[2]))
+    """Multiply rows of each prompt (B, H, T, D) with what all share (H, D, P), (H * T, B, P)."""
+    by_head = rows.permute(1, 2, 0, 3).flatten(1, 2)  # (H, T * B, D)
+    found = torch.bmm(by_head, shared).unflatten(1, (rows.shape[2], len(rows)))
+    return found.flatten(0, 1)
 
 
-def _values(codes: Tensor, dictionary: Tensor) -> Tensor:
-    return torch.matmul(codes, dictionary).flatten(1, 2)  # (B, H * T, C)
+def _add_products(rows: Tensor, factors: Tensor, weights: Tensor, beta: float = 1) -> None:
+    """Change rows (K, B, P) to beta times themselves plus factors (B, K, J) @ weights (J, B, P).
+
+    In place, for which autocast does not convert.
+    """
+    factors, weights = factors.to(rows.dtype), weights.to(rows.dtype)
+    rows.transpose(0, 1).baddbmm_(factors, weights.transpose(0, 1), beta=beta)
+
+
+def _values(codes: Tensor, level: Level) -> Tensor:
+    return torch.matmul(codes, level.dictionary).flatten(1, 2)  # (B, H * T, C)
 
 
 def _centre(rows: Tensor) -> Tensor:

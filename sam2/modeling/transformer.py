@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import cast
 
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from sam2.modeling.attention import ImageToTokenAttention, TokenSelfAttention, TokenToImageAttention
 from sam2.modeling.mlp import MLP
 from sam2.modeling.prompted_image import (
+    Base,
     Level,
     LocatedProjection,
     Projection,
@@ -24,12 +24,10 @@ from sam2.modeling.prompted_image import (
 class SharedLayer:
     """What a layer knows of an image before it sees a prompt."""
 
-    before: Level
-    after: Level
+    level: Level
     keys: LocatedProjection
     values: Projection
     queries: LocatedProjection
-    dictionary: Tensor  # (H, D + 1, C), of what the image learns
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,7 @@ class SharedImage:
     """What the transformer knows of an image before it sees a prompt."""
 
     layers: tuple[SharedLayer, ...]
+    last: Base
     last_keys: LocatedProjection
     last_values: Projection
 
@@ -61,18 +60,16 @@ class TwoWayLayer(nn.Module):
         self.norm4 = nn.LayerNorm(channels)
         self.cross_attn_image_to_token = ImageToTokenAttention(channels, channels // 2, heads)
 
-    def share(self, before: Level, after: Level, positions: Tensor) -> SharedLayer:
+    def share(self, level: Level, positions: Tensor) -> SharedLayer:
         """Work out what does not depend on a prompt.
 
         Args:
-            before: What image tokens of all prompts have in common before this layer.
-            after: And after it.
+            level: What image tokens of all prompts have in common before this layer.
             positions: Of the image tokens, (P, C).
         """
-        keys, values = self.cross_attn_token_to_image.share(before.base, positions)
-        queries = self.cross_attn_image_to_token.share(before.base, positions)
-        dictionary = self.cross_attn_image_to_token.dictionary
-        return SharedLayer(before, after, keys, values, queries, dictionary)
+        keys, values = self.cross_attn_token_to_image.share(level, positions)
+        queries = self.cross_attn_image_to_token.share(level, positions)
+        return SharedLayer(level, keys, values, queries)
 
     def begin(self, prompts: Tensor, shared: SharedLayer) -> tuple[Tensor, PromptedImage]:
         """The first layer: prompts are the tokens, and all see the same image.
@@ -92,8 +89,7 @@ class TwoWayLayer(nn.Module):
         weights, codes = self.cross_attn_image_to_token.attend_shared(
             shared.queries, tokens + prompts, tokens
         )
-        image = PromptedImage.begin(shared.before, weights, codes, shared.dictionary)
-        return tokens, image.normalise(self.norm4, shared.after)
+        return tokens, PromptedImage.begin(shared.level, weights, codes, self.norm4)
 
     def forward(
         self, tokens: Tensor, prompts: Tensor, image: PromptedImage, shared: SharedLayer
@@ -115,8 +111,7 @@ class TwoWayLayer(nn.Module):
         weights, codes = self.cross_attn_image_to_token(
             image, shared.queries, tokens + prompts, tokens
         )
-        image = image.add(weights, codes, shared.dictionary)
-        return tokens, image.normalise(self.norm4, shared.after)
+        return tokens, image.learn(shared.level, weights, codes, self.norm4)
 
     def _digest(self, tokens: Tensor) -> Tensor:
         tokens = self.norm2(tokens)
@@ -150,17 +145,15 @@ class TwoWayTransformer(nn.Module):
             The image as `forward` wants it.
         """
         layers = [cast("TwoWayLayer", layer) for layer in self.layers]
-        found = levels(
+        before, last = levels(
             tokens,
             [layer.cross_attn_image_to_token.dictionary for layer in layers],
             [layer.norm4 for layer in layers],
         )
         shared = tuple(
-            layer.share(before, after, positions)
-            for layer, (before, after) in zip(layers, pairwise(found), strict=True)
+            layer.share(level, positions) for layer, level in zip(layers, before, strict=True)
         )
-        last = self.final_attn_token_to_image.share(found[-1].base, positions)
-        return SharedImage(shared, *last)
+        return SharedImage(shared, last, *self.final_attn_token_to_image.share(last, positions))
 
     def forward(
         self, prompts: Tensor, shared: SharedImage, wanted: slice

@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from sam2.modeling.prompted_image import PromptedImage
+from sam2.modeling.prompted_image import Base, PromptedImage
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,12 @@ class SkipFeatures:
     height: int
     width: int
     stride_16: Tensor  # (P, 4 * C/4), last dimension (dy, dx, channel): the base of image tokens
-    stride_8: Tensor  # (P, 4 * C/4), likewise
+    stride_8: Tensor  # (P, 4 * C/4), likewise, with the offset of image tokens
     stride_4: Tensor  # (4 P, 4 * C/8), the same one level finer
+
+
+gelu_ = torch.ops.aten.gelu_
+"""In place: a new block of this size would be fetched from the system, page by page."""
 
 
 def subpixel_matrix(convolution: nn.ConvTranspose2d) -> Tensor:
@@ -49,11 +53,11 @@ class Upscaling(nn.ModuleList):
             ]
         )
 
-    def lay_out(self, base: Tensor, high_res_0: Tensor, high_res_1: Tensor) -> SkipFeatures:
+    def lay_out(self, base: Base, high_res_0: Tensor, high_res_1: Tensor) -> SkipFeatures:
         """Bring what all masks share into the order of the products, once per image.
 
         Args:
-            base: What image tokens of all prompts have in common after the transformer, (P, C).
+            base: What image tokens of all prompts have in common after the transformer.
             high_res_0: Stride 4, (C/8, 4h, 4w).
             high_res_1: Stride 8, (C/4, 2h, 2w).
 
@@ -64,14 +68,15 @@ class Upscaling(nn.ModuleList):
         height, width = high_res_1.shape[1] // 2, high_res_1.shape[2] // 2
         stride_8 = high_res_1.unflatten(2, (width, 2)).unflatten(1, (height, 2))
         stride_8 = stride_8.permute(1, 3, 2, 4, 0) + first.bias  # (h, w, dy, dx, C/4)
+        stride_8 = stride_8.reshape(height * width, -1)
         stride_4 = high_res_0.unflatten(2, (width, 2, 2)).unflatten(1, (height, 2, 2))
         # (C/8, h, dy, dy', w, dx, dx') to (h, w, dy, dx, dy', dx', C/8)
         stride_4 = stride_4.permute(1, 4, 2, 5, 3, 6, 0) + second.bias
         return SkipFeatures(
             height=height,
             width=width,
-            stride_16=base @ subpixel_matrix(first),
-            stride_8=stride_8.reshape(height * width, -1),
+            stride_16=base.tokens @ subpixel_matrix(first),
+            stride_8=stride_8 + base.offset @ subpixel_matrix(first),
             stride_4=stride_4.reshape(4 * height * width, -1),
         )
 
@@ -86,12 +91,12 @@ class Upscaling(nn.ModuleList):
         Returns:
             Mask logits, (B, M, 4h, 4w).
         """
-        first, norm, gelu, second = self._layers
+        first, norm, _, second = self._layers
         matrix = subpixel_matrix(first)
         x = image.project(matrix, skips.stride_16, skips.stride_8)  # (B, P, 4 * C/4)
-        x = gelu(norm(x.unflatten(-1, (4, -1)))).flatten(1, 2)  # (B, 4 P, C/4)
+        x = gelu_(norm(x.unflatten(-1, (4, -1)))).flatten(1, 2)  # (B, 4 P, C/4)
         matrix = subpixel_matrix(second).expand(len(x), -1, -1)
-        x = gelu(torch.baddbmm(skips.stride_4, x, matrix))  # (B, 4 P, 4 * C/8)
+        x = gelu_(torch.baddbmm(skips.stride_4, x, matrix))  # (B, 4 P, 4 * C/8)
         x = x.unflatten(-1, (4, -1)).flatten(1, 2)  # (B, 16 P, C/8)
         masks = torch.bmm(kernels, x.transpose(1, 2))  # (B, M, 16 P)
         return _shuffle(masks, skips.height, skips.width)

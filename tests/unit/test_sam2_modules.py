@@ -10,7 +10,7 @@ from sam2 import PRESETS, build_sam2
 from sam2.modeling.attention import Attention, ImageToTokenAttention, TokenToImageAttention
 from sam2.modeling.hiera import block_shapes, join_windows, split_windows
 from sam2.modeling.prompt_encoder import PositionEncoding, PromptEncoder
-from sam2.modeling.prompted_image import PromptedImage, levels
+from sam2.modeling.prompted_image import Base, PromptedImage, levels
 from sam2.modeling.upscaling import Upscaling
 
 
@@ -75,24 +75,29 @@ def test_prompt_encoder__half_precision_keeps_locations_apart():
     assert not torch.equal(near, far)
 
 
-def prompted_image(positions: int, channels: int) -> PromptedImage:
-    """Three prompts; two heads, four tokens, codes of width 5; one layer to come."""
+HEADS, TOKENS = 2, 4
+
+
+def learning(prompts: int, positions: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights that sum to 1 within a head, (H * T, B, P), and codes ending in 1, (B, H, T, G)."""
+    weights = torch.rand(HEADS, TOKENS, prompts, positions).softmax(1).flatten(0, 1)
+    codes = torch.randn(prompts, HEADS, TOKENS, width)
+    return weights, torch.cat([codes[..., :-1], torch.ones_like(codes[..., :1])], dim=-1)
+
+
+def prompted_image(positions: int, channels: int) -> tuple[PromptedImage, Base]:
+    """Three prompts; codes of width 5; one layer learnt."""
     torch.manual_seed(1)
-    dictionary, norm = torch.randn(2, 5, channels), torch.nn.LayerNorm(channels)
-    level, _ = levels(torch.randn(positions, channels), [dictionary], [norm])
-    codes = torch.randn(3, 2, 4, 5)
-    return PromptedImage(
-        level,
-        scale=torch.rand(3, positions) + 0.5,
-        weights=torch.rand(3, 8, positions),
-        values=(codes @ dictionary).flatten(1, 2),
-        codes=(codes,),
-    )
+    dictionary, norm = torch.randn(HEADS, 5, channels), torch.nn.LayerNorm(channels)
+    torch.nn.init.normal_(norm.bias)
+    (level,), base = levels(torch.randn(positions, channels), [dictionary], [norm])
+    return PromptedImage.begin(level, *learning(3, positions, 5), norm), base
 
 
-def tokens_of(image: PromptedImage) -> torch.Tensor:
+def tokens_of(image: PromptedImage, base: Base) -> torch.Tensor:
     """All tokens, written out, (B, P, C)."""
-    return image.scale[..., None] * image.level.base + image.weights.mT @ image.values
+    unscaled = base.tokens + image.weights.permute(1, 2, 0) @ image.values
+    return image.scale[..., None] * unscaled + base.offset
 
 
 def test_prompted_image__two_layers_equal_those_on_tokens_written_out():
@@ -101,35 +106,37 @@ def test_prompted_image__two_layers_equal_those_on_tokens_written_out():
     for norm in norms:
         torch.nn.init.normal_(norm.weight, mean=1, std=0.3)
         torch.nn.init.normal_(norm.bias)
-    base, dictionaries = torch.randn(20, 32) + 1, torch.randn(2, 2, 5, 32)
-    before, between, after = levels(base, dictionaries, norms)
-    codes, weights = torch.randn(2, 3, 2, 4, 5), torch.rand(2, 3, 8, 20)
-    learnt = [weights[i].mT @ (codes[i] @ dictionaries[i]).flatten(1, 2) for i in range(2)]
+    base, dictionaries = torch.randn(20, 32) + 1, torch.randn(2, HEADS, 5, 32)
+    (before, between), after = levels(base, dictionaries, norms)
+    products = [learning(3, 20, 5) for _ in norms]
+    learnt = [
+        weights.permute(1, 2, 0) @ (codes @ dictionary).flatten(1, 2)
+        for (weights, codes), dictionary in zip(products, dictionaries, strict=True)
+    ]
 
-    image = PromptedImage.begin(before, weights[0], codes[0], dictionaries[0])
-    image = image.normalise(norms[0], between)
+    image = PromptedImage.begin(before, *products[0], norms[0])
     expected = norms[0](base + learnt[0])
-    torch.testing.assert_close(tokens_of(image), expected, rtol=1e-5, atol=1e-5)
-    image = image.add(weights[1], codes[1], dictionaries[1]).normalise(norms[1], after)
+    torch.testing.assert_close(tokens_of(image, between), expected, rtol=1e-5, atol=1e-5)
+    image = image.learn(between, *products[1], norms[1])
     expected = norms[1](expected + learnt[1])
-    torch.testing.assert_close(tokens_of(image), expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(tokens_of(image[torch.tensor([2])]), expected[[2]])
+    torch.testing.assert_close(tokens_of(image, after), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(tokens_of(image[torch.tensor([2])], after), expected[[2]])
 
 
 def test_attentions__equal_those_with_all_image_tokens_as_keys_and_queries():
-    image, positions = prompted_image(positions=20, channels=32), torch.randn(20, 32)
+    (image, base), positions = prompted_image(positions=20, channels=32), torch.randn(20, 32)
     tokens, located = torch.randn(3, 6, 32), torch.randn(3, 6, 32)
-    written = tokens_of(image)
+    written = tokens_of(image, base)
 
     to_image = TokenToImageAttention(32, 16, heads=4)
-    learnt = to_image(located, image, *to_image.share(image.level.base, positions))
+    learnt = to_image(located, image, *to_image.share(base, positions))
     expected = attend(to_image, located, written + positions, written)
     torch.testing.assert_close(learnt, expected, rtol=1e-5, atol=1e-5)
 
     to_tokens = ImageToTokenAttention(32, 16, heads=4)
-    shared = to_tokens.share(image.level.base, positions)
+    shared = to_tokens.share(base, positions)
     weights, codes = to_tokens(image, shared, located, tokens)
-    learnt = weights.mT @ (codes @ to_tokens.dictionary).flatten(1, 2)
+    learnt = weights.permute(1, 2, 0) @ (codes @ to_tokens.dictionary).flatten(1, 2)
     expected = attend(to_tokens, written + positions, located, tokens)
     torch.testing.assert_close(learnt, expected, rtol=1e-5, atol=1e-5)
 
@@ -150,8 +157,8 @@ def test_upscaling__equals_transposed_convolutions():
     torch.manual_seed(0)
     upscaling = Upscaling(channels=32)
     first, norm, _, second = upscaling
-    prompted = prompted_image(positions=20, channels=32)
-    image = tokens_of(prompted).transpose(1, 2).unflatten(2, (5, 4))
+    prompted, base = prompted_image(positions=20, channels=32)
+    image = tokens_of(prompted, base).transpose(1, 2).unflatten(2, (5, 4))
     high_res_0, high_res_1 = torch.randn(4, 20, 16), torch.randn(8, 10, 8)
     kernels = torch.randn(3, 2, 4)
 
@@ -160,6 +167,6 @@ def test_upscaling__equals_transposed_convolutions():
     x = F.gelu(F.conv_transpose2d(x, second.weight, second.bias, stride=2) + high_res_0)
     expected = torch.einsum("bmc,bchw->bmhw", kernels, x)
 
-    skips = upscaling.lay_out(prompted.level.base, high_res_0, high_res_1)
+    skips = upscaling.lay_out(base, high_res_0, high_res_1)
     masks = upscaling(prompted, kernels, skips)
     torch.testing.assert_close(masks, expected, rtol=1e-5, atol=1e-5)
