@@ -11,10 +11,13 @@ embedding of pixels, thrown away later, tells the image encoder what belongs tog
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import shapes
+import textures
 import torch
 import torch.nn.functional as F
 from drawing import Layout, draw_kind, draw_scene
@@ -33,11 +36,22 @@ NAME = "sam2_hiera_demo"
 RATE = 1.5e-3
 KINDS = (1, 4)
 """Least and most kinds of objects in a scene."""
+FAMILIES = shapes.TRAINED + shapes.ROUGHER
+PATTERNS = textures.TRAINED + textures.BOLDER
 OTHERS_SHARE, SINGLE_SHARE = 0.1, 0.2
 """Weight of all three masks beside the best, and of the single mask of a click."""
 GENTLE_STEPS = 400
 """Steps in which a phase grows as strict as it will be."""
 EMBEDDING_WIDTH = 24
+
+
+class Strictness(NamedTuple):
+    """How much mistakes of masks cost."""
+
+    balance: float
+    """How the background counts, see `mask_loss`."""
+    extents: float
+    """Weight of `extent_loss`."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +61,8 @@ class Phase:
     layout: Layout
     steps: int
     batch: int
-    balance: float
-    """How the background counts, see `mask_loss`, reached after GENTLE_STEPS."""
+    strictness: Strictness
+    """Reached after GENTLE_STEPS."""
     iou_weight: float
     """Weight of the IoU head's error; more of it makes masks learn more slowly."""
 
@@ -61,10 +75,12 @@ class Phase:
 FEW = Layout(128, counts=(1, 4), radii=(0.15, 0.4), overlap=0.3)
 MORE = Layout(128, counts=(1, 10), radii=(0.08, 0.3), overlap=0.3)
 MANY = Layout(256, counts=(1, 14), radii=(0.05, 0.3), overlap=0.3, rows=0.3)
+SHELVES = replace(MANY, rows=0.4, grey=0.4)
 PHASES = (
-    Phase(FEW, steps=500, batch=16, balance=0.5, iou_weight=2),
-    Phase(MORE, steps=700, batch=16, balance=0.5, iou_weight=2),
-    Phase(MANY, steps=2600, batch=8, balance=1.0, iou_weight=20),
+    Phase(FEW, steps=400, batch=16, strictness=Strictness(0.5, extents=0.5), iou_weight=2),
+    Phase(MORE, steps=400, batch=16, strictness=Strictness(0.5, extents=0.5), iou_weight=2),
+    Phase(MANY, steps=900, batch=8, strictness=Strictness(1, extents=1), iou_weight=20),
+    Phase(SHELVES, steps=900, batch=8, strictness=Strictness(1, extents=3), iou_weight=20),
 )
 """Small pictures with few large objects first."""
 
@@ -127,9 +143,10 @@ def mask_loss(logits: Tensor, truth: Tensor, balance: float) -> Tensor:
 
 
 def extent_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Dice of the shadows that masks cast on both axes: strays and missing tips spoil boxes.
+    """Dice of the sides of the boxes around masks: strays and missing tips spoil them.
 
-    The projection term of Tian et al., arXiv 2012.02310.
+    After the projection term of Tian et al., arXiv 2012.02310. Here a row or column counts as far
+    as the mask has cells on both sides of it, so that a stray costs the more the farther it lies.
 
     Args:
         logits: (P, Q, h, w), Q masks for each prompt.
@@ -138,16 +155,26 @@ def extent_loss(logits: Tensor, truth: Tensor) -> Tensor:
     Returns:
         Loss of every mask, (P, Q).
     """
-    chances, truth = logits.sigmoid(), truth[:, None]
-    found = torch.cat([chances.amax(2), chances.amax(3)], dim=2)  # (P, Q, w + h)
-    wanted = torch.cat([truth.amax(2), truth.amax(3)], dim=2)  # (P, 1, w + h)
+    found, wanted = _extents(logits.sigmoid()), _extents(truth[:, None])
     shared = (found * wanted).sum(2)
     return 1 - 2 * shared / (found.square().sum(2) + wanted.square().sum(2))
 
 
-def answer_loss(logits: Tensor, truth: Tensor, balance: float) -> Tensor:
-    """Loss of every mask (P, Q): extents count as much as the background does."""
-    return mask_loss(logits, truth, balance) + balance * extent_loss(logits, truth)
+def _extents(masks: Tensor) -> Tensor:
+    """How far each column and row lies between the ends of masks (P, Q, h, w), (P, Q, w + h)."""
+    return torch.cat([_between_ends(masks.amax(2)), _between_ends(masks.amax(3))], dim=2)
+
+
+def _between_ends(shadows: Tensor) -> Tensor:
+    before = shadows.cummax(-1).values
+    after = shadows.flip(-1).cummax(-1).values.flip(-1)
+    return torch.minimum(before, after)
+
+
+def answer_loss(logits: Tensor, truth: Tensor, strictness: Strictness) -> Tensor:
+    """Loss of every mask, (P, Q): both of the above."""
+    inside = mask_loss(logits, truth, strictness.balance)
+    return inside + strictness.extents * extent_loss(logits, truth)
 
 
 def mask_ious(logits: Tensor, truth: Tensor) -> Tensor:
@@ -172,7 +199,9 @@ class Lesson(nn.Module):
         self.model = model
         self.embedding = PixelEmbedding(model.sam_mask_decoder.conv_s0.in_channels)
 
-    def forward(self, batch: Sequence[Questions], balance: float) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, batch: Sequence[Questions], strictness: Strictness
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Loss of the masks of a batch, error of the IoU head, and figures to tell.
 
         The figures are the mean IoU of the masks chosen for clicks, of those for boxes, and of
@@ -183,22 +212,22 @@ class Lesson(nn.Module):
         high_res = decoder.conv_s0(pyramid.stride_4), decoder.conv_s1(pyramid.stride_8)
         features = ImageFeatures(pyramid.stride_16, *high_res)
         embedded = self.embedding(pyramid)
-        rows = [self._one(one, features[i], embedded[i], balance) for i, one in enumerate(batch)]
+        rows = [self._one(one, features[i], embedded[i], strictness) for i, one in enumerate(batch)]
         losses, errors, figures = (torch.stack(column) for column in zip(*rows, strict=True))
         return losses.mean(), errors.mean(), figures.mean(0)
 
     def _one(
-        self, asked: Questions, features: ImageFeatures, embedded: Tensor, balance: float
+        self, asked: Questions, features: ImageFeatures, embedded: Tensor, strictness: Strictness
     ) -> tuple[Tensor, Tensor, Tensor]:
         logits, predicted = self._answer(asked, features)
         answers = len(asked.truth)
-        losses = answer_loss(logits[:answers], asked.truth, balance)  # (P, 4)
+        losses = answer_loss(logits[:answers], asked.truth, strictness)  # (P, 4)
         with torch.no_grad():
             ious = mask_ious(logits[:answers], asked.truth)  # (P, 4)
             wanted = (ious + expected_ious(logits[:answers])) / 2
         wanted = F.pad(wanted, (0, 0, 0, len(predicted) - answers))  # 0 on the background
         near = self.embedding.masks(embedded, asked.clicks)[:, None]
-        near_loss = mask_loss(near, asked.truth[:CLICKS], balance).mean()
+        near_loss = mask_loss(near, asked.truth[:CLICKS], strictness.balance).mean()
         figures = _figures(ious, predicted, mask_ious(near, asked.truth[:CLICKS]))
         return _prompt_loss(losses) + near_loss, F.mse_loss(predicted, wanted), figures
 
@@ -231,27 +260,30 @@ def draw_batch(rng: Generator, phase: Phase) -> list[Questions]:
     """Draw as many scenes with prompts as the phase wants."""
     batch: list[Questions] = []
     while len(batch) < phase.batch:
-        kinds = [draw_kind(rng) for _ in range(rng.integers(KINDS[0], KINDS[1] + 1))]
+        count = rng.integers(KINDS[0], KINDS[1] + 1)
+        kinds = [draw_kind(rng, FAMILIES, PATTERNS) for _ in range(count)]
         asked = ask(rng, draw_scene(rng, kinds, phase.layout))
         if asked is not None:
             batch.append(asked)
     return batch
 
 
-def plan() -> list[tuple[Phase, float, float]]:
-    """Of every step its phase, its learning rate and its balance.
+def plan() -> list[tuple[Phase, float, Strictness]]:
+    """Of every step its phase, its learning rate and its strictness.
 
-    The rate warms up in each phase and falls once over all; the balance moves from that of the
+    The rate warms up in each phase and falls once over all; the strictness moves from that of the
     phase before.
     """
-    steps: list[tuple[Phase, float, float]] = []
-    total, done, before = sum(phase.cost for phase in PHASES), 0, 0.0
+    steps: list[tuple[Phase, float, Strictness]] = []
+    total, done, before = sum(phase.cost for phase in PHASES), 0, (0.0, 0.0)
     for phase in PHASES:
         at = np.arange(phase.steps) / phase.steps
         rates = [RATE * rate_share(i, (done + phase.cost * x) / total) for i, x in enumerate(at)]
-        balances = np.interp(np.arange(phase.steps), (0, GENTLE_STEPS), (before, phase.balance))
-        steps += zip([phase] * phase.steps, rates, balances.tolist(), strict=True)
-        done, before = done + phase.cost, phase.balance
+        way = np.minimum(np.arange(phase.steps) / GENTLE_STEPS, 1)[:, None]
+        strict = (1 - way) * before + way * phase.strictness
+        moving = (Strictness(*row) for row in strict.tolist())
+        steps += zip([phase] * phase.steps, rates, moving, strict=True)
+        done, before = done + phase.cost, phase.strictness
     return steps
 
 
@@ -264,10 +296,10 @@ def train(seed: int, out: Path) -> ImageModel:
     start_near_prompts(lesson.model)
     names = ("IoU of clicks", "of boxes", "of pixels")
     training = Training(lesson, muon_and_adamw(lesson), rng, seed, out, names)
-    for phase, rate, balance in training.left(plan()):
+    for phase, rate, strictness in training.left(plan()):
         if lesson.model.image_size != phase.layout.side:
             lesson.model = resized(lesson.model, phase.layout.side)
-        loss, error, figures = lesson(draw_batch(rng, phase), balance)
+        loss, error, figures = lesson(draw_batch(rng, phase), strictness)
         training.take(rate, loss + phase.iou_weight * error, *figures)
     return lesson.model
 

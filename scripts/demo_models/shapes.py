@@ -133,12 +133,45 @@ def arrow(rng: Generator) -> Outline:
     return (_contour(*upper, *lower),)
 
 
+def splinter(rng: Generator) -> Outline:
+    """A shard: corners at any distance, some of them far out."""
+    corners = int(rng.integers(6, 12))
+    angles = _angles(corners) + rng.uniform(-1, 1, corners) / corners
+    return (_polar(angles, rng.uniform(0.4, 1, corners)),)
+
+
+def flower(rng: Generator) -> Outline:
+    """Three to eight round petals."""
+    petals, depth = int(rng.integers(3, 9)), rng.uniform(0.1, 0.3)
+    return (_polar(_angles(), 1 - depth + depth * np.cos(petals * _angles())),)
+
+
+def sector(rng: Generator) -> Outline:
+    """A piece of a cake, or a cake without a piece."""
+    half = rng.uniform(0.3, 2.8)
+    arc = _polar(np.linspace(-half, half, POINTS), 1.0)
+    return (np.concatenate([arc, _contour((0, 0))]) - (max(np.cos(half), 0) / 2, 0),)
+
+
+def chevron(rng: Generator) -> Outline:
+    """A thick V."""
+    width, depth = rng.uniform(0.5, 0.9), rng.uniform(0.4, 1)
+    return (
+        _contour(
+            (-1, -1), (-1 + width, -1), (depth, 0), (-1 + width, 1), (-1, 1), (depth - width, 0)
+        ),
+    )
+
+
 Family = Callable[[Generator], Outline]
 
 TRAINED: tuple[Family, ...] = (
     ellipse, disc, box, polygon, blob, cross, bracket, ring, trapezium,
 )  # fmt: skip
 """What the models are trained on."""
+
+ROUGHER: tuple[Family, ...] = (splinter, flower, sector, chevron)
+"""What the segmenter is trained on besides, so that corners and notches are nothing new to it."""
 
 HELD_OUT: tuple[Family, ...] = (star, heart, gear, crescent, arrow)
 """What the demo data set shows, and training never does."""

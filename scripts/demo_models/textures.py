@@ -113,10 +113,45 @@ def zigzags(surface: Surface, x: Field, y: Field) -> Field:
     return (np.sin(2 * np.pi * surface.frequency * bent) > 0).astype(np.float32)
 
 
+def waves(surface: Surface, x: Field, y: Field) -> Field:
+    """Stripes that swing."""
+    turns = 2 * np.pi * surface.frequency
+    return (np.sin(turns * x + 1.5 * np.sin(turns * y)) > 0).astype(np.float32)
+
+
+def contours(surface: Surface, x: Field, y: Field) -> Field:
+    """Lines of equal height, as on a map."""
+    height = surface.noise_at(x, y, 1.2 * surface.frequency)
+    return (np.sin(8 * np.pi * height) > 0).astype(np.float32)
+
+
+def rays(surface: Surface, x: Field, y: Field) -> Field:
+    """Wedges around the middle."""
+    count = np.round(3 * surface.frequency)
+    return (np.sin(count * np.arctan2(y, x)) > 0).astype(np.float32)
+
+
+def lattice(surface: Surface, x: Field, y: Field) -> Field:
+    """Thin lines both ways."""
+    turns = np.pi * surface.frequency
+    return (np.minimum(np.abs(np.sin(turns * x)), np.abs(np.sin(turns * y))) < 0.3).astype(
+        np.float32
+    )
+
+
+def tiles(surface: Surface, x: Field, y: Field) -> Field:
+    """Square tiles, each of its own shade."""
+    rows, columns = (np.floor(2 * surface.frequency * way).astype(int) % TILE for way in (y, x))
+    return surface.noise[rows, columns]
+
+
 TRAINED: tuple[Pattern, ...] = (
     plain, stripes, checks, clouds, camouflage, shaded, halves, relief, speckles,
 )  # fmt: skip
 """What the models are trained on."""
+
+BOLDER: tuple[Pattern, ...] = (waves, contours, rays, lattice, tiles)
+"""What the segmenter is trained on besides: borders inside objects that are not their outlines."""
 
 HELD_OUT: tuple[Pattern, ...] = (dots, rings, zigzags)
 """What the demo data set shows, and training never does."""

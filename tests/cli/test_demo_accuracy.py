@@ -1,7 +1,10 @@
 """The gate: what the demo networks find must not get worse, on one process and on two.
 
-The bars lie 0.01 below what the networks reach, see demo_models/README.md: other processors round
+The bars lie 0.005 below what the networks reach, see demo_models/README.md: other processors round
 otherwise. A dense grid hides where its points are, so a coarse one is held to its own bars.
+
+Coins are counted by their masks: a coin has 7 x 9 cells of a mask, and a single cell that strays
+halves the IoU of its box, while the mask stays a coin.
 """
 
 from __future__ import annotations
@@ -17,12 +20,13 @@ import demo_set
 import pytest
 import yaml
 from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
 
 from tests.cli.conftest import CONFIGS, ROOT, settings
 
 LEAST_AP = {  # points per side: box AP, mask AP
-    32: (0.494, 0.583),
-    8: (0.516, 0.585),
+    32: (0.523, 0.620),
+    8: (0.492, 0.582),
 }
 CLASSES = ",".join(demo_set.NAMES)
 LEAST_COINS, MOST_FALSE = 12, 6
@@ -122,17 +126,14 @@ def test_photographs__coins_are_found_and_the_cat_is_not_a_coin(tmp_path: Path) 
     assert not [record for record in sure if record["image_id"] == CHELSEA]
 
     coins = [r for r in sure if (r["image_id"], r["category_id"]) == (COINS_IMAGE, COIN)]
-    targets = json.loads((photos / "annotations" / "custom_targets.json").read_text())
-    boxes = [
-        a["bbox"]
-        for a in targets["annotations"]
-        if (a["image_id"], a["category_id"]) == (COINS_IMAGE, COIN)
-    ]
-    overlaps = coco_mask.iou([coin["bbox"] for coin in coins], boxes, [0] * len(boxes))
-    matched = set()
-    for row in overlaps[sorted(range(len(coins)), key=lambda i: -coins[i]["score"])]:
-        free = [j for j in range(len(boxes)) if j not in matched and row[j] >= 0.5]
+    coins.sort(key=lambda record: -record["score"])
+    truth = COCO(str(photos / "annotations" / "custom_targets.json"))
+    wanted = truth.loadAnns(truth.getAnnIds(imgIds=COINS_IMAGE, catIds=COIN))
+    masks = [truth.annToRLE(annotation) for annotation in wanted]
+    matched: set[int] = set()
+    for row in coco_mask.iou([coin["segmentation"] for coin in coins], masks, [0] * len(masks)):
+        free = [j for j in range(len(masks)) if j not in matched and row[j] >= 0.5]
         matched |= {max(free, key=row.__getitem__)} if free else set()
-    assert len(boxes) == 18
+    assert len(masks) == 18
     assert len(matched) >= LEAST_COINS
     assert len(coins) - len(matched) <= MOST_FALSE

@@ -23,6 +23,7 @@ from sam2 import build_sam2
 LARGE = 20.0
 """A logit that is certain."""
 SMALL = Layout(64, counts=(1, 3), radii=(0.15, 0.4))
+STRICT = segmenter.Strictness(balance=1.0, extents=1.0)
 
 
 def squares() -> torch.Tensor:
@@ -49,27 +50,29 @@ def test_mask_loss__of_undecided_masks_by_hand() -> None:
         assert row.tolist() == pytest.approx([wanted] * 3, rel=1e-5)
 
 
-def test_extent_loss__strays_and_missing_tips_cost_what_they_spoil() -> None:
+def test_extent_loss__strays_and_missing_tips_cost_what_they_do_to_boxes() -> None:
     """The first object spans 4 columns and 4 rows, the second 2 and 2."""
     certain = (squares()[:, None] * 2 - 1) * LARGE
     assert segmenter.extent_loss(certain, squares()).abs().max() < 1e-6
     stray, short = certain.clone(), certain.clone()
-    stray[0, 0, 6, 6] = LARGE  # 5 columns and 5 rows
+    stray[0, 0, 6, 6] = LARGE  # 7 columns and 7 rows, two of each empty
     short[1, 0, 7] = -LARGE  # 2 columns and 1 row
-    wanted = 1 - 2 * 8 / (10 + 8), 1 - 2 * 3 / (3 + 4)
+    wanted = 1 - 2 * 8 / (14 + 8), 1 - 2 * 3 / (3 + 4)
     found = segmenter.extent_loss(stray, squares())[0], segmenter.extent_loss(short, squares())[1]
     assert torch.cat(found).tolist() == pytest.approx(wanted, rel=1e-5)
 
 
-def test_plan__one_fall_of_the_rate_and_a_balance_that_moves(
+def test_plan__one_fall_of_the_rate_and_a_strictness_that_moves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    phases = [segmenter.Phase(segmenter.FEW, 500, 1, balance, 1) for balance in (0.5, 1.0)]
+    strict = segmenter.Strictness(0.5, 1), segmenter.Strictness(1, 3)
+    phases = [segmenter.Phase(segmenter.FEW, 500, 1, each, 1) for each in strict]
     monkeypatch.setattr(segmenter, "PHASES", phases)
     plan = segmenter.plan()
     assert [phase for phase, _, _ in plan] == [phases[0]] * 500 + [phases[1]] * 500
-    assert [balance for _, _, balance in plan[:500:200]] == pytest.approx([0, 0.25, 0.5])
-    assert [balance for _, _, balance in plan[500::200]] == pytest.approx([0.5, 0.75, 1.0])
+    assert [each.balance for _, _, each in plan[:500:200]] == pytest.approx([0, 0.25, 0.5])
+    assert [each.balance for _, _, each in plan[500::200]] == pytest.approx([0.5, 0.75, 1.0])
+    assert [each.extents for _, _, each in plan[500::200]] == pytest.approx([1, 2, 3])
     rates = [rate for _, rate, _ in plan]
     assert rates[250] == pytest.approx(segmenter.RATE * 0.5 * (1 + np.cos(np.pi / 4)))
     assert rates[500] < rates[600] > rates[-1]
@@ -228,7 +231,7 @@ def test_start_near_prompts__a_token_looks_where_it_was_put() -> None:
 def test_segmenter__trains_and_writes_an_official_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    phase = segmenter.Phase(SMALL, steps=2, batch=2, balance=1.0, iou_weight=1)
+    phase = segmenter.Phase(SMALL, steps=2, batch=2, strictness=STRICT, iou_weight=1)
     monkeypatch.setattr(segmenter, "PHASES", (phase, phase))
     path = tmp_path / "sam2.pt"
     segmenter.save(segmenter.train(0, path), path)
@@ -246,7 +249,7 @@ def test_segmenter__trains_and_writes_an_official_checkpoint(
     ("subject", "phase", "drawn_before"),
     [
         (encoder, encoder.Phase(side=56, kinds=6, scenes=2, steps=4), 1),
-        (segmenter, segmenter.Phase(SMALL, steps=4, batch=2, balance=1.0, iou_weight=1), 0),
+        (segmenter, segmenter.Phase(SMALL, steps=4, batch=2, strictness=STRICT, iou_weight=1), 0),
     ],
 )
 def test_training__goes_on_where_it_was_stopped(
