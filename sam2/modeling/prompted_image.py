@@ -138,7 +138,7 @@ class PromptedImage:
         values, weights = values.float(), self.weights.float()
         gram = values @ values.mT / values.shape[-1]  # (B, K, K)
         crossed = at_shared(self.codes.float(), level.crossings)  # (K, B, P)
-        _add_products(crossed, gram, weights, beta=2)
+        crossed = _add_products(crossed, gram, weights, beta=2)
         return crossed.mul_(weights).sum(0) + level.power
 
     def project(self, matrix: Tensor, projected_base: Tensor, offset: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ class LocatedProjection:
         """Inner products of rows (B, H, T, D) with projected tokens, (H * T, B, P)."""
         found = at_shared(rows, self.base)
         folded = torch.matmul(rows, self.matrix).flatten(1, 2)  # (B, H * T, C)
-        _add_products(found, folded @ image.values.mT, image.weights)
+        found = _add_products(found, folded @ image.values.mT, image.weights)
         return at_shared(rows, self.positions).addcmul_(found, image.scale)
 
 
@@ -206,13 +206,15 @@ def at_shared(rows: Tensor, shared: Tensor) -> Tensor:
     return found.flatten(0, 1)
 
 
-def _add_products(rows: Tensor, factors: Tensor, weights: Tensor, beta: float = 1) -> None:
-    """Change rows (K, B, P) to beta times themselves plus factors (B, K, J) @ weights (J, B, P).
+def _add_products(rows: Tensor, factors: Tensor, weights: Tensor, beta: float = 1) -> Tensor:
+    """Rows (K, B, P) times beta, plus factors (B, K, J) @ weights (J, B, P).
 
-    In place, for which autocast does not convert.
+    In place, for which autocast does not convert; a compiler, which places blocks itself, is given
+    the sum to place: it does not follow a change of rows seen with their dimensions exchanged.
     """
-    factors, weights = factors.to(rows.dtype), weights.to(rows.dtype)
-    rows.transpose(0, 1).baddbmm_(factors, weights.transpose(0, 1), beta=beta)
+    seen, factors, weights = rows.transpose(0, 1), factors.to(rows.dtype), weights.to(rows.dtype)
+    add = torch.baddbmm if torch.compiler.is_compiling() else torch.Tensor.baddbmm_
+    return add(seen, factors, weights.transpose(0, 1), beta=beta).transpose(0, 1)
 
 
 def _values(codes: Tensor, level: Level) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,14 @@ from no_time_to_train.models.networks import build_encoder, build_proposer
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def settings(precision: str) -> ModelConfig:
+def settings(precision: str, compiled: bool = False) -> ModelConfig:
     return ModelConfig(
         sam2_cfg_file="sam2_hiera_demo.yaml",
         sam2_ckpt_path=str(ROOT / "demo_models/sam2_hiera_demo.pt"),
         sam2_infer_cfgs=Sam2InferConfig(points_per_side=6),
         encoder_cfg=EncoderConfig(name="dinov2_demo", img_size=252),
         encoder_ckpt_path=str(ROOT / "demo_models/dinov2_demo.pth"),
-        compute_cfg=ComputeConfig(precision=precision),  # type: ignore[arg-type]
+        compute_cfg=ComputeConfig(precision=precision, compile=compiled),  # type: ignore[arg-type]
     )
 
 
@@ -66,6 +67,25 @@ def test_proposer__half_precision_moves_scores_and_masks_little(
     union = (masks | half_masks).sum((1, 2)).clamp(min=1)
     overlap = ((masks & half_masks).sum((1, 2)) / union).sort().values
     assert overlap.median() > 1 - most
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="PyTorch compiles with a C++ compiler")
+@pytest.mark.parametrize(("precision", "most"), [("float32", 1e-4), ("bfloat16", 1.0)])
+@torch.inference_mode()
+def test_compiled__same_as_uncompiled(scene: torch.Tensor, precision: str, most: float) -> None:
+    """Patch features reach 9 and logits 36: the bounds allow a few steps of the format."""
+    found = []
+    for compiled in (False, True):
+        encoder = build_encoder(settings(precision, compiled))
+        proposer = build_proposer(settings(precision, compiled))
+        features = proposer.encode(scene)
+        logits, ious = proposer.network.best_masks(features, proposer.points, 0.0, chunk_size=12)
+        found.append((encoder(scene), logits, ious))
+    (patches, logits, ious), (compiled_patches, compiled_logits, compiled_ious) = found
+    assert len(compiled_logits) == len(logits) > 0
+    assert (compiled_patches - patches).abs().max() < most
+    assert (compiled_logits - logits).abs().max() < most
+    assert (compiled_ious - ious).abs().max() < most / 10
 
 
 def test_tf32__networks_stay_float32() -> None:
