@@ -27,6 +27,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+ROW_GAP = 16
+"""Elements between rows of weights, at least a line of a cache."""
+
 
 @dataclass(frozen=True)
 class Base:
@@ -89,9 +92,10 @@ class PromptedImage:
     """What made the values out of dictionaries, (B, L * H, T, G)."""
 
     def __getitem__(self, prompts: Tensor) -> PromptedImage:
-        """Some of the prompts."""
+        """Some of the prompts; one alone is not copied."""
+        some = slice(first := int(prompts), first + 1) if len(prompts) == 1 else prompts
         return PromptedImage(
-            self.scale[prompts], self.weights[:, prompts], self.values[prompts], self.codes[prompts]
+            self.scale[some], self.weights[:, some], self.values[some], self.codes[some]
         )
 
     @classmethod
@@ -116,7 +120,7 @@ class PromptedImage:
         """
         return PromptedImage(
             self.scale,
-            torch.cat([self.weights, weights / self.scale]),
+            _join(self.weights, weights / self.scale),
             torch.cat([self.values, _values(codes, level)], dim=1),
             torch.cat([self.codes, codes], dim=1),
         )._normalised(level, norm)
@@ -215,6 +219,18 @@ def _add_products(rows: Tensor, factors: Tensor, weights: Tensor, beta: float = 
     seen, factors, weights = rows.transpose(0, 1), factors.to(rows.dtype), weights.to(rows.dtype)
     add = torch.baddbmm if torch.compiler.is_compiling() else torch.Tensor.baddbmm_
     return add(seen, factors, weights.transpose(0, 1), beta=beta).transpose(0, 1)
+
+
+def _join(first: Tensor, second: Tensor) -> Tensor:
+    """Rows (J, B, P) and (K, B, P) as (J + K, B, P), with a gap behind each row.
+
+    Rows that lie a power of two apart compete for the same few lines of a cache.
+    """
+    size = first[0].numel()
+    rows = first.new_empty(len(first) + len(second), size + ROW_GAP)[:, :size]
+    rows = rows.unflatten(1, first.shape[1:])
+    rows[: len(first)], rows[len(first) :] = first, second
+    return rows
 
 
 def _values(codes: Tensor, level: Level) -> Tensor:

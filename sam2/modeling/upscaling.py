@@ -96,7 +96,7 @@ class Upscaling(nn.ModuleList):
         x = image.project(matrix, skips.stride_16, skips.stride_8)  # (B, P, 4 * C/4)
         x = gelu_(norm(x.unflatten(-1, (4, -1)))).flatten(1, 2)  # (B, 4 P, C/4)
         matrix = subpixel_matrix(second).expand(len(x), -1, -1)
-        x = gelu_(torch.baddbmm(skips.stride_4, x, matrix))  # (B, 4 P, 4 * C/8)
+        x = gelu_(torch.bmm(x, matrix).add_(skips.stride_4))  # (B, 4 P, 4 * C/8)
         x = x.unflatten(-1, (4, -1)).flatten(1, 2)  # (B, 16 P, C/8)
         masks = torch.bmm(kernels, x.transpose(1, 2))  # (B, M, 16 P)
         return _shuffle(masks, skips.height, skips.width)
