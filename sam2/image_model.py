@@ -152,11 +152,15 @@ class ImageModel(nn.Module):
             the points.
         """
         image = self._prepare(features)
-        chunks = [
-            self._best_of_chunk(image, chunk, iou_threshold) for chunk in points.split(chunk_size)
-        ]
-        logits, ious = zip(*chunks, strict=True)
-        return torch.cat(logits), torch.cat(ious)
+        logits = features.high_res_0.new_empty(len(points), *features.high_res_0.shape[-2:])
+        ious = features.high_res_0.new_empty(len(points), dtype=torch.float32)
+        count = 0
+        for chunk in points.split(chunk_size):
+            masks, scores = self._best_of_chunk(image, chunk, iou_threshold)
+            behind = count + len(masks)
+            logits[count:behind], ious[count:behind] = masks, scores
+            count = behind
+        return logits[:count], ious[:count]
 
     def _best_of_chunk(
         self, image: DecoderImage, points: Tensor, iou_threshold: float

@@ -73,5 +73,7 @@ class PointProposer(nn.Module):
         logits, ious = self.network.best_masks(
             features, self.points, self.iou_threshold, chunk_size
         )
-        filled = (logits > 0).flatten(1).any(dim=1)  # (M,)
-        return Proposals(logits[filled], ious[filled])
+        filled = logits.flatten(1).amax(dim=1) > 0  # (M,)
+        if not filled.all():  # hundreds of megabytes are not copied for nothing
+            logits, ious = logits[filled], ious[filled]
+        return Proposals(logits, ious)
