@@ -176,7 +176,7 @@ class LocatedProjection:
     def dot(self, rows: Tensor, image: PromptedImage) -> Tensor:
         """Inner products of rows (B, H, T, D) with projected tokens, (H * T, B, P)."""
         found = at_shared(rows, self.base)
-        folded = torch.matmul(rows, self.matrix).flatten(1, 2)  # (B, H * T, C)
+        folded = at_shared(rows, self.matrix).transpose(0, 1)  # (B, H * T, C)
         found = _add_products(found, folded @ image.values.mT, image.weights)
         return at_shared(rows, self.positions).addcmul_(found, image.scale)
 
@@ -196,11 +196,11 @@ class Projection:
         """Means of projected tokens, with shares (H * T, B, P) that sum to 1, (B, H, T, D)."""
         scaled = shares * image.scale
         by_head = scaled.unflatten(0, (len(self.matrix), -1))  # (H, T, B, P)
-        of_base = torch.bmm(by_head.flatten(1, 2), self.base)  # (H, T * B, D)
-        of_base = of_base.unflatten(1, by_head.shape[1:3]).permute(2, 0, 1, 3)  # (B, H, T, D)
         of_rows = scaled.transpose(0, 1) @ image.weights.permute(1, 2, 0) @ image.values
-        of_rows = torch.matmul(of_rows.unflatten(1, by_head.shape[:2]), self.matrix.mT)
-        return of_rows + of_base + self.offset
+        of_rows = of_rows.transpose(0, 1).unflatten(0, by_head.shape[:2])  # (H, T, B, C)
+        found = torch.bmm(by_head.flatten(1, 2), self.base)  # (H, T * B, D)
+        found = torch.baddbmm(found, of_rows.flatten(1, 2), self.matrix.mT) + self.offset
+        return found.unflatten(1, by_head.shape[1:3]).permute(2, 0, 1, 3)
 
 
 def at_shared(rows: Tensor, shared: Tensor) -> Tensor:
@@ -234,7 +234,7 @@ def _join(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _values(codes: Tensor, level: Level) -> Tensor:
-    return torch.matmul(codes, level.dictionary).flatten(1, 2)  # (B, H * T, C)
+    return at_shared(codes, level.dictionary).transpose(0, 1)  # (B, H * T, C)
 
 
 def _centre(rows: Tensor) -> Tensor:
