@@ -20,15 +20,19 @@ from sam2.modeling.prompted_image import Base, PromptedImage
 class SkipFeatures:
     """What all masks share: features plus biases, in the order of the products."""
 
-    height: int
-    width: int
+    order: Tensor
+    """Where the pixels of a mask, row by row, lie in the order of the products, (4h, 4w) int64."""
     stride_16: Tensor  # (P, 4 * C/4), last dimension (dy, dx, channel): the base of image tokens
     stride_8: Tensor  # (P, 4 * C/4), likewise, with the offset of image tokens
     stride_4: Tensor  # (4 P, 4 * C/8), the same one level finer
 
 
-gelu_ = torch.ops.aten.gelu_
-"""In place: a new block of this size would be fetched from the system, page by page."""
+class InPlaceGELU(nn.Module):
+    """In place: a new block of this size would be fetched from the system, page by page."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Change x, of any shape, and return it."""
+        return torch.ops.aten.gelu_(x)
 
 
 def subpixel_matrix(convolution: nn.ConvTranspose2d) -> Tensor:
@@ -48,7 +52,7 @@ class Upscaling(nn.ModuleList):
             [
                 nn.ConvTranspose2d(channels, channels // 4, kernel_size=2, stride=2),
                 nn.LayerNorm(channels // 4, eps=1e-6),
-                nn.GELU(),
+                InPlaceGELU(),
                 nn.ConvTranspose2d(channels // 4, channels // 8, kernel_size=2, stride=2),
             ]
         )
@@ -73,8 +77,7 @@ class Upscaling(nn.ModuleList):
         # (C/8, h, dy, dy', w, dx, dx') to (h, w, dy, dx, dy', dx', C/8)
         stride_4 = stride_4.permute(1, 4, 2, 5, 3, 6, 0) + second.bias
         return SkipFeatures(
-            height=height,
-            width=width,
+            order=_pixel_order(height, width, stride_4.device),
             stride_16=base.tokens @ subpixel_matrix(first),
             stride_8=stride_8 + base.offset @ subpixel_matrix(first),
             stride_4=stride_4.reshape(4 * height * width, -1),
@@ -91,26 +94,26 @@ class Upscaling(nn.ModuleList):
         Returns:
             Mask logits, (B, M, 4h, 4w).
         """
-        first, norm, _, second = self._layers
+        first, norm, gelu, second = self._layers
         matrix = subpixel_matrix(first)
         x = image.project(matrix, skips.stride_16, skips.stride_8)  # (B, P, 4 * C/4)
-        x = gelu_(norm(x.unflatten(-1, (4, -1)))).flatten(1, 2)  # (B, 4 P, C/4)
+        x = gelu(norm(x.unflatten(-1, (4, -1)))).flatten(1, 2)  # (B, 4 P, C/4)
         matrix = subpixel_matrix(second).expand(len(x), -1, -1)
-        x = gelu_(torch.bmm(x, matrix).add_(skips.stride_4))  # (B, 4 P, 4 * C/8)
+        x = gelu(torch.bmm(x, matrix).add_(skips.stride_4))  # (B, 4 P, 4 * C/8)
         x = x.unflatten(-1, (4, -1)).flatten(1, 2)  # (B, 16 P, C/8)
         masks = torch.bmm(kernels, x.transpose(1, 2))  # (B, M, 16 P)
-        return _shuffle(masks, skips.height, skips.width)
+        return masks[..., skips.order]
 
     @property
-    def _layers(self) -> tuple[nn.ConvTranspose2d, nn.LayerNorm, nn.GELU, nn.ConvTranspose2d]:
+    def _layers(self) -> tuple[nn.ConvTranspose2d, nn.LayerNorm, InPlaceGELU, nn.ConvTranspose2d]:
         return cast(
-            "tuple[nn.ConvTranspose2d, nn.LayerNorm, nn.GELU, nn.ConvTranspose2d]", tuple(self)
+            "tuple[nn.ConvTranspose2d, nn.LayerNorm, InPlaceGELU, nn.ConvTranspose2d]", tuple(self)
         )
 
 
-def _shuffle(masks: Tensor, height: int, width: int) -> Tensor:
-    """Bring masks (B, M, 16 P), in the order of the products, into rows and columns."""
-    subpixels = masks.unflatten(-1, (height, width, 2, 2, 2, 2))
-    # (B, M, h, w, dy, dx, dy', dx') to rows (h, dy, dy') and columns (w, dx, dx')
-    ordered = subpixels.permute(0, 1, 2, 4, 6, 3, 5, 7)
-    return ordered.reshape(*masks.shape[:2], 4 * height, 4 * width)
+def _pixel_order(height: int, width: int, device: torch.device) -> Tensor:
+    """Where each pixel, by row and column, lies in the order of the products, (4h, 4w)."""
+    places = torch.arange(16 * height * width, device=device)
+    places = places.view(height, width, 2, 2, 2, 2)  # (h, w, dy, dx, dy', dx')
+    # to rows (h, dy, dy') and columns (w, dx, dx')
+    return places.permute(0, 2, 4, 1, 3, 5).reshape(4 * height, 4 * width)
