@@ -59,25 +59,25 @@ class Proposals:
 class Candidates:
     """Proposals that a class was found for; one may stand here several times, once per label."""
 
-    logits: Tensor
-    """(M, h, w) float mask logits, positive inside."""
-    ious: Tensor
-    """(M,) predicted IoU: what suppression and merging rank by."""
+    proposals: Proposals
+    """What candidates are made of, P of them."""
     features: Tensor
-    """(M, C) unit-length mean patch feature under each mask."""
+    """(P, C) unit-length mean patch feature under each proposal."""
+    rows: Tensor
+    """(M,) int64, the proposal of each candidate."""
     scores: Tensor
     """(M,) similarity to the class, in [0, 1]."""
     labels: Tensor
     """(M,) class index."""
 
-    def __getitem__(self, rows: Tensor) -> Candidates:
-        """Select and order rows, by index or boolean mask."""
+    def __getitem__(self, chosen: Tensor) -> Candidates:
+        """Select and order candidates, by index or boolean mask."""
         return Candidates(
-            self.logits[rows],
-            self.ious[rows],
-            self.features[rows],
-            self.scores[rows],
-            self.labels[rows],
+            self.proposals,
+            self.features,
+            self.rows[chosen],
+            self.scores[chosen],
+            self.labels[chosen],
         )
 
     def __len__(self) -> int:

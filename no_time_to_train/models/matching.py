@@ -10,6 +10,9 @@ ALL_CLASSES = -1
 RELATIVE_FLOOR = 0.6
 """With all classes tried per mask, scores below this share of the mask's best count as none."""
 
+MASKS_AT_ONCE = 64
+"""Masks that become floats together: 16 MB of them, which stay in a cache while they are read."""
+
 
 def linear_upsampling(size: int, target: int, like: Tensor) -> Tensor:
     """Matrix that upsamples a line of values as `interpolate` does (linear, corners not aligned).
@@ -43,9 +46,13 @@ def mask_features(patch_features: Tensor, masks: Tensor) -> Tensor:
     height, width = masks.shape[-2:]
     rows = linear_upsampling(grid, height, like=patch_features)  # (h, grid)
     columns = linear_upsampling(grid, width, like=patch_features)  # (w, grid)
-    weights = rows.T @ (masks.to(patch_features.dtype) @ columns)  # (M, grid, grid)
-    areas = masks.flatten(1).sum(dim=1, keepdim=True)  # (M, 1)
-    return F.normalize(weights.flatten(1) @ patch_features / areas, dim=1)
+    weights, areas = patch_features.new_empty(len(masks), grid, grid), []
+    for part, some in zip(weights.split(MASKS_AT_ONCE), masks.split(MASKS_AT_ONCE), strict=True):
+        pixels = some.to(patch_features.dtype)
+        part.copy_(rows.T @ (pixels @ columns))
+        areas.append(pixels.sum(dim=(1, 2), dtype=torch.float32))  # exact: fewer than 2^24 pixels
+    features = weights.flatten(1) @ patch_features / torch.cat(areas)[:, None]
+    return F.normalize(features, dim=1)
 
 
 def classify(features: Tensor, prototypes: Tensor, per_mask: int) -> tuple[Tensor, Tensor]:

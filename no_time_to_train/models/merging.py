@@ -49,8 +49,9 @@ def suppress(candidates: Candidates, nms_threshold: float, limit: int) -> Candid
     Returns:
         Candidates in rank order, those without any similarity dropped after the limit was applied.
     """
-    boxes = mask_boxes(candidates.logits > 0).float()  # (M, 4)
-    kept = batched_nms(boxes, candidates.ious.float(), candidates.labels, nms_threshold)[:limit]
+    proposals, rows = candidates.proposals, candidates.rows
+    boxes, ious = mask_boxes(proposals.logits > 0).float(), proposals.ious.float()
+    kept = batched_nms(boxes[rows], ious[rows], candidates.labels, nms_threshold)[:limit]
     kept = kept[candidates.scores[kept] > 0]
     return candidates[kept]
 
@@ -213,10 +214,11 @@ def merge(candidates: Candidates, size: tuple[int, int], limit: int) -> Predicti
     Returns:
         At most `limit` instances, best score first.
     """
-    masks, frames = upsample_masks(candidates.logits, size)
+    masks, frames = upsample_masks(candidates.proposals.logits[candidates.rows], size)
     visible = masks.flatten(1).any(dim=1)  # a mask of a few logits can fall between the pixels
     masks, frames, candidates = masks[visible], frames[visible], candidates[visible]
-    decay = overlap_decay(masks, frames, candidates.labels, candidates.features)
+    features = candidates.features[candidates.rows]
+    decay = overlap_decay(masks, frames, candidates.labels, features)
     scores, order = (candidates.scores * decay).sort(descending=True, stable=True)
     order = order[:limit]
     return Prediction(

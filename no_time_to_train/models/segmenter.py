@@ -128,13 +128,7 @@ class Segmenter(nn.Module):
         scores, labels = classify(features, self.prototypes, self.settings.cls_num_per_mask)
         rows = torch.arange(len(features), device=features.device)
         rows = rows.repeat_interleave(labels.shape[1])  # (M * k,)
-        return Candidates(
-            proposals.logits[rows],
-            proposals.ious[rows],
-            features[rows],
-            scores.flatten(),
-            labels.flatten(),
-        )
+        return Candidates(proposals, features, rows, scores.flatten(), labels.flatten())
 
     @torch.inference_mode()
     def encode_patches(self, images: Sequence[Tensor]) -> Tensor:

@@ -15,7 +15,7 @@ from no_time_to_train.models.merging import (
     suppress,
     upsample_masks,
 )
-from no_time_to_train.structures import Candidates
+from no_time_to_train.structures import Candidates, Proposals
 
 
 def rectangle(x1: int, y1: int, x2: int, y2: int, side: int = 16) -> Tensor:
@@ -30,9 +30,9 @@ def candidates(
 ) -> Candidates:
     features = torch.tensor([[1.0, 0.0]]).repeat(len(logits), 1)
     return Candidates(
-        torch.stack(logits),
-        torch.tensor(ious),
+        Proposals(torch.stack(logits), torch.tensor(ious)),
         features,
+        torch.arange(len(logits)),
         torch.tensor(scores),
         torch.tensor(labels),
     )
