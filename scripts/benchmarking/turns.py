@@ -76,8 +76,9 @@ def gflop_per_point(parts: Parts, decode: Callable[..., Any], path: Path) -> flo
 
 
 def own_process() -> ProcessPoolExecutor:
-    """A fresh process, so that its memory is its own."""
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    """A fresh process, so that its memory is its own; denormal numbers are none, as in `test`."""
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, spawn, torch.set_flush_denormal, (True,))
 
 
 def alone(function: Callable[..., Result], *arguments: Any) -> Result:
