@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -69,7 +68,6 @@ def test_proposer__half_precision_moves_scores_and_masks_little(
     assert overlap.median() > 1 - most
 
 
-@pytest.mark.skipif(shutil.which("c++") is None, reason="PyTorch compiles with a C++ compiler")
 @pytest.mark.parametrize(("precision", "most"), [("float32", 1e-4), ("bfloat16", 1.0)])
 @torch.inference_mode()
 def test_compiled__same_as_uncompiled(scene: torch.Tensor, precision: str, most: float) -> None:
