@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sam2.modeling.image_encoder import ImageEncoder
-from sam2.modeling.mask_decoder import NUM_MASKS, DecoderImage, MaskDecoder
+from sam2.modeling.mask_decoder import DecoderImage, MaskDecoder, ScoredPrompts
 from sam2.modeling.prompt_encoder import PromptEncoder
 
 MASK_STRIDE = 4
@@ -130,10 +130,9 @@ class ImageModel(nn.Module):
             Mask logits (P, 4, h, w), positive inside, and their predicted IoUs (P, 4) in [0, 1].
         """
         image = self._prepare(features)
-        scored = self.sam_mask_decoder.score(image, prompts)
-        every = torch.arange(len(prompts), device=prompts.device)
-        all_four = torch.arange(NUM_MASKS, device=prompts.device).expand(len(prompts), -1)
-        return self.sam_mask_decoder.draw(image, scored, every, all_four), scored.ious
+        parts = self.sam_mask_decoder.score(image, prompts)
+        masks = [self.sam_mask_decoder.draw_all(image, part) for part in parts]
+        return torch.cat(masks), torch.cat([part.ious for part in parts])
 
     def best_masks(
         self, features: ImageFeatures, points: Tensor, iou_threshold: float, chunk_size: int
@@ -145,7 +144,7 @@ class ImageModel(nn.Module):
             points: As in `predict_points`, (P, 2) in pixels, 0.5 added likewise.
             iou_threshold: Masks with a predicted IoU at or below it are dropped undrawn.
             chunk_size: Points decoded at once. What one makes of the image takes 2 MB (fp32, image
-                size 1024), and a few times that while it changes: about 4 suit the cache of a CPU.
+                size 1024), and a few times that while it changes.
 
         Returns:
             Mask logits (M, h, w), positive inside, and their predicted IoUs (M,), in the order of
@@ -156,16 +155,16 @@ class ImageModel(nn.Module):
         ious = features.high_res_0.new_empty(len(points), dtype=torch.float32)
         count = 0
         for chunk in points.split(chunk_size):
-            masks, scores = self._best_of_chunk(image, chunk, iou_threshold)
-            behind = count + len(masks)
-            logits[count:behind], ious[count:behind] = masks, scores
-            count = behind
+            for scored in self.sam_mask_decoder.score(image, self.sam_prompt_encoder.points(chunk)):
+                masks, scores = self._best_of(image, scored, iou_threshold)
+                behind = count + len(masks)
+                logits[count:behind], ious[count:behind] = masks, scores
+                count = behind
         return logits[:count], ious[:count]
 
-    def _best_of_chunk(
-        self, image: DecoderImage, points: Tensor, iou_threshold: float
+    def _best_of(
+        self, image: DecoderImage, scored: ScoredPrompts, iou_threshold: float
     ) -> tuple[Tensor, Tensor]:
-        scored = self.sam_mask_decoder.score(image, self.sam_prompt_encoder.points(points))
         ious, best = scored.ious[:, 1:].max(dim=1)  # (P,) each
         kept = (ious > iou_threshold).nonzero()[:, 0]  # (M,), the only wait for the device
         masks = self.sam_mask_decoder.draw(image, scored, kept, 1 + best[kept, None])

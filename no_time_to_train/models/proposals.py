@@ -9,10 +9,10 @@ from no_time_to_train.models.images import imagenet_normalise, resize_square
 from no_time_to_train.structures import Proposals
 from sam2 import ImageFeatures, ImageModel
 
-CPU_CACHE = 16 << 20
-"""Bytes that the image tokens of all prompts would take which a CPU decodes at once: 4 prompts of
-SAM 2 at 1024 pixels, far more of a small model. More prompts leave its cache, fewer read the
-weights of the tokens' layers more often."""
+CPU_TOKENS = 64 << 20
+"""Bytes that the image tokens of all prompts would take which a CPU decodes at once: 16 prompts of
+SAM 2 at 1024 pixels, far more of a small model. Fewer read the weights of the tokens' layers more
+often, more gain nothing."""
 
 
 def point_grid(points_per_side: int, image_size: int) -> Tensor:
@@ -68,7 +68,7 @@ class PointProposer(nn.Module):
         chunk_size = self.chunk_size
         if self.points.device.type == "cpu":
             tokens = features.embedding
-            fitting = CPU_CACHE // (tokens.numel() * tokens.element_size())
+            fitting = CPU_TOKENS // (tokens.numel() * tokens.element_size())
             chunk_size = max(1, min(chunk_size, fitting))
         logits, ious = self.network.best_masks(
             features, self.points, self.iou_threshold, chunk_size

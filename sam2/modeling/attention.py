@@ -6,6 +6,8 @@ channels of one head.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,7 +17,7 @@ from sam2.modeling.prompted_image import (
     LocatedProjection,
     Projection,
     PromptedImage,
-    at_shared,
+    by_image,
 )
 
 
@@ -57,9 +59,7 @@ class Attention(nn.Module):
             self.split(F.linear(x, projection.weight, added)).mT.contiguous()  # (H, D, P)
             for x, added in ((base.tokens, None), (positions + base.offset, bias))
         )
-        return LocatedProjection(
-            self.by_head(projection), of_base, of_positions, of_base + of_positions
-        )
+        return LocatedProjection(self.by_head(projection), of_base, of_positions)
 
 
 class TokenSelfAttention(Attention):
@@ -102,19 +102,26 @@ class TokenToImageAttention(Attention):
         Returns:
             What the tokens learn, (B, T, C).
         """
-        queries = self.split(self.q_proj(tokens.flatten(0, 1))) * self.scale  # (H, B * T, D)
-        shares = torch.bmm(queries, keys.located).softmax(dim=-1)  # (H, B * T, P)
-        seen = torch.bmm(shares, values.base) + values.offset  # (H, B * T, D)
+        queries = self.split(self.q_proj(tokens.flatten(0, 1)))  # (H, B * T, D)
+        # As a batch of one: only then is the attention fused.
+        seen = F.scaled_dot_product_attention(
+            queries[None], keys.located.mT.contiguous()[None], values.base[None]
+        )[0]
+        seen = seen + values.offset  # (H, B * T, D)
         return self.out_proj(seen.transpose(0, 1).flatten(1)).view_as(tokens)
 
     def forward(
-        self, tokens: Tensor, image: PromptedImage, keys: LocatedProjection, values: Projection
+        self,
+        tokens: Tensor,
+        images: Sequence[PromptedImage],
+        keys: LocatedProjection,
+        values: Projection,
     ) -> Tensor:
         """Attend to image tokens that differ between prompts.
 
         Args:
             tokens: Tokens plus their prompts, (B, T, C).
-            image: Image tokens.
+            images: Image tokens, of a few prompts each.
             keys: From `share`.
             values: From `share`.
 
@@ -122,8 +129,11 @@ class TokenToImageAttention(Attention):
             What the tokens learn, (B, T, C).
         """
         queries = self.split(self.q_proj(tokens)) * self.scale  # (B, H, T, D)
-        shares = keys.dot(queries, image).softmax(dim=-1)  # (H * T, B, P)
-        return self.out_proj(values.mean(shares, image).transpose(1, 2).flatten(2))
+        seen = [
+            values.mean(keys.dot(rows, image).softmax(dim=-1), image)  # shares (H * T, b, P)
+            for image, rows in by_image(images, queries)
+        ]
+        return self.out_proj(torch.cat(seen).transpose(1, 2).flatten(2))
 
 
 class ImageToTokenAttention(Attention):
@@ -138,51 +148,26 @@ class ImageToTokenAttention(Attention):
         """
         return self.locate(self.q_proj, base, positions, self.q_proj.bias)
 
-    def attend_shared(
-        self, queries: LocatedProjection, located_tokens: Tensor, tokens: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Attend with the bare base.
+    def forward(self, located: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """What an image attends to, and what it learns there.
 
         Args:
-            queries: From `share`.
-            located_tokens: Tokens plus their prompts, (B, T, C).
+            located: Tokens plus their prompts, (B, T, C).
             tokens: Tokens, (B, T, C).
 
         Returns:
-            What to add to the image: weights (H * T, B, P), and codes (B, H, T, D + 1) that
-            multiply the dictionary.
+            Scaled keys (B, H, T, D), whose products with the queries are the logits, and codes
+            [V_h, 1], (B, H, T, D + 1), that multiply the dictionary.
         """
-        keys = self.split(self.k_proj(located_tokens)) * self.scale  # (B, H, T, D)
-        return self._learn(at_shared(keys, queries.located), tokens)
+        keys = self.split(self.k_proj(located)) * self.scale
+        return keys, F.pad(self.split(self.v_proj(tokens)), (0, 1), value=1)
 
-    def forward(
-        self,
-        image: PromptedImage,
-        queries: LocatedProjection,
-        located_tokens: Tensor,
-        tokens: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Attend with image tokens that differ between prompts.
+    def weigh(self, logits: Tensor) -> Tensor:
+        """How much each position learns from each token, logits (H * T, B, P) to weights A_h.
 
-        Args:
-            image: Image tokens.
-            queries: From `share`.
-            located_tokens: Tokens plus their prompts, (B, T, C).
-            tokens: Tokens, (B, T, C).
-
-        Returns:
-            As `attend_shared`.
+        With the positions last, a CPU has a fast softmax over tokens.
         """
-        keys = self.split(self.k_proj(located_tokens)) * self.scale  # (B, H, T, D)
-        return self._learn(queries.dot(keys, image), tokens)
-
-    def _learn(self, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights A_h and codes [V_h, 1] of the answer, (H * T, B, P) and (B, H, T, D + 1).
-
-        Logits are (H * T, B, P): with the positions last, a CPU has a fast softmax over tokens.
-        """
-        codes = F.pad(self.split(self.v_proj(tokens)), (0, 1), value=1)
-        return logits.unflatten(0, (self.heads, -1)).softmax(dim=1).flatten(0, 1), codes
+        return logits.unflatten(0, (self.heads, -1)).softmax(dim=1).flatten(0, 1)
 
     @property
     def dictionary(self) -> Tensor:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2.modeling.mlp import MLP
-from sam2.modeling.prompted_image import PromptedImage
+from sam2.modeling.prompted_image import PromptedImage, by_image
 from sam2.modeling.transformer import SharedImage, TwoWayTransformer
 from sam2.modeling.upscaling import SkipFeatures, Upscaling
 
@@ -23,8 +23,11 @@ NUM_MASKS = 4
 IOU_AND_MASKS = slice(1, 2 + NUM_MASKS)
 """The tokens that are read: behind the one for the object score, before those of the prompt."""
 
-DRAWN_AT_ONCE = {"cpu": 2**21}
-DRAWN_AT_ONCE_ELSEWHERE = 2**27
+CHANGED_AT_ONCE = {"cpu": 2**22, "other": 2**30}
+"""Elements of image tokens, were they written out, that change together: a few prompts, whose
+weights a cache holds, or all that are decoded."""
+
+DRAWN_AT_ONCE = {"cpu": 2**21, "other": 2**27}
 """Elements of upscaled features made at once: what a cache holds, and what keeps a GPU busy.
 
 At image size 1024 they are those of 1 prompt, and of 64. Larger blocks of CPU memory go back to the
@@ -95,7 +98,7 @@ class MaskDecoder(nn.Module):
         skips = self.output_upscaling.lay_out(shared.last, high_res_0, high_res_1)
         return DecoderImage(shared, skips)
 
-    def score(self, image: DecoderImage, prompts: Tensor) -> ScoredPrompts:
+    def score(self, image: DecoderImage, prompts: Tensor) -> list[ScoredPrompts]:
         """Decode prompts up to the scores of their masks.
 
         Args:
@@ -103,20 +106,20 @@ class MaskDecoder(nn.Module):
             prompts: Tokens of the prompts, (B, T, C).
 
         Returns:
-            Four scored masks per prompt, ready to draw.
+            Four scored masks per prompt, ready to draw; in order, and in parts of a few prompts.
         """
         own = torch.cat(
             [self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight]
         )
         tokens = torch.cat([own.expand(len(prompts), -1, -1), prompts], dim=1)  # (B, 6 + T, C)
-        tokens, image_tokens = self.transformer(tokens, image.shared, IOU_AND_MASKS)
+        at_once = _at_once(CHANGED_AT_ONCE, tokens.device, image.shared.last.tokens.numel())
+        tokens, images = self.transformer(tokens, image.shared, IOU_AND_MASKS, at_once)
         iou_token, mask_tokens = tokens[:, 0], tokens[:, 1:]
-        kernels = [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)]
-        return ScoredPrompts(
-            image=image_tokens,
-            kernels=torch.stack(kernels, dim=1),
-            ious=self.iou_prediction_head(iou_token).float().sigmoid(),
+        kernels = torch.stack(
+            [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
         )
+        ious = self.iou_prediction_head(iou_token).float().sigmoid()
+        return [ScoredPrompts(*part) for part in by_image(images, kernels, ious)]
 
     def draw(
         self, image: DecoderImage, scored: ScoredPrompts, prompts: Tensor, masks: Tensor
@@ -133,14 +136,21 @@ class MaskDecoder(nn.Module):
             Mask logits, (M, Q, 4h, 4w).
         """
         kernels = scored.kernels[prompts[:, None], masks]  # (M, Q, C/8)
-        at_once = self._prompts_at_once(image.shared.last.tokens)
+        upscaled = 16 * image.shared.last.tokens.numel() // 8
+        at_once = _at_once(DRAWN_AT_ONCE, prompts.device, upscaled)
         drawn = [
             self.output_upscaling(scored.image[some], kernel, image.skips)
             for some, kernel in zip(prompts.split(at_once), kernels.split(at_once), strict=True)
         ]
         return torch.cat(drawn)
 
-    @staticmethod
-    def _prompts_at_once(tokens: Tensor) -> int:
-        upscaled = 16 * tokens.numel() // 8
-        return max(1, DRAWN_AT_ONCE.get(tokens.device.type, DRAWN_AT_ONCE_ELSEWHERE) // upscaled)
+    def draw_all(self, image: DecoderImage, scored: ScoredPrompts) -> Tensor:
+        """Draw every scored mask, (B, 4, 4h, 4w); arguments as for `draw`."""
+        prompts = torch.arange(len(scored.ious), device=scored.ious.device)
+        masks = torch.arange(NUM_MASKS, device=prompts.device).expand(len(prompts), -1)
+        return self.draw(image, scored, prompts, masks)
+
+
+def _at_once(limits: dict[str, int], device: torch.device, size: int) -> int:
+    """How many prompts of a size fit in the limit of a device, at least one."""
+    return max(1, limits.get(device.type, limits["other"]) // size)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -91,6 +92,9 @@ class PromptedImage:
     codes: Tensor
     """What made the values out of dictionaries, (B, L * H, T, G)."""
 
+    def __len__(self) -> int:
+        return len(self.scale)
+
     def __getitem__(self, prompts: Tensor) -> PromptedImage:
         """Some of the prompts; one alone is not copied."""
         some = slice(first := int(prompts), first + 1) if len(prompts) == 1 else prompts
@@ -120,7 +124,7 @@ class PromptedImage:
         """
         return PromptedImage(
             self.scale,
-            _join(self.weights, weights / self.scale),
+            _append(self.weights, weights / self.scale),
             torch.cat([self.values, _values(codes, level)], dim=1),
             torch.cat([self.codes, codes], dim=1),
         )._normalised(level, norm)
@@ -156,8 +160,15 @@ class PromptedImage:
         Returns:
             (B, P, D)
         """
-        found = torch.baddbmm(projected_base, self.weights.permute(1, 2, 0), self.values @ matrix)
+        found = torch.baddbmm(projected_base, *self.factors(matrix))
         return torch.addcmul(offset, self.scale[..., None], found)
+
+    def factors(self, matrix: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights (B, P, K) and values times a matrix (C, D), (B, K, D).
+
+        Their product is what the matrix makes of all that was added to the base.
+        """
+        return self.weights.permute(1, 2, 0), self.values @ matrix
 
 
 @dataclass(frozen=True)
@@ -170,8 +181,11 @@ class LocatedProjection:
     """Of the base, (H, D, P)."""
     positions: Tensor
     """Of positions and offset, with the bias where it counts, (H, D, P)."""
-    located: Tensor
-    """Of both together, for a layer that sees the bare base, (H, D, P)."""
+
+    @property
+    def located(self) -> Tensor:
+        """Of both together, for a layer that sees the bare base, (H, D, P)."""
+        return self.base + self.positions
 
     def dot(self, rows: Tensor, image: PromptedImage) -> Tensor:
         """Inner products of rows (B, H, T, D) with projected tokens, (H * T, B, P)."""
@@ -203,6 +217,12 @@ class Projection:
         return found.unflatten(1, by_head.shape[1:3]).permute(2, 0, 1, 3)
 
 
+def by_image(images: Sequence[PromptedImage], *rows: Tensor) -> list[tuple[Any, ...]]:
+    """Images of a few prompts each, with the rows (B, ...) of those prompts."""
+    sizes = [len(image) for image in images]
+    return list(zip(images, *(each.split(sizes) for each in rows), strict=True))
+
+
 def at_shared(rows: Tensor, shared: Tensor) -> Tensor:
     """Multiply rows of each prompt (B, H, T, D) with what all share (H, D, P), (H * T, B, P)."""
     by_head = rows.permute(1, 2, 0, 3).flatten(1, 2)  # (H, T * B, D)
@@ -221,15 +241,15 @@ def _add_products(rows: Tensor, factors: Tensor, weights: Tensor, beta: float = 
     return add(seen, factors, weights.transpose(0, 1), beta=beta).transpose(0, 1)
 
 
-def _join(first: Tensor, second: Tensor) -> Tensor:
-    """Rows (J, B, P) and (K, B, P) as (J + K, B, P), with a gap behind each row.
+def _append(known: Tensor, weights: Tensor) -> Tensor:
+    """Rows (J, B, P) and behind them rows (K, B, P), with a gap behind each.
 
     Rows that lie a power of two apart compete for the same few lines of a cache.
     """
-    size = first[0].numel()
-    rows = first.new_empty(len(first) + len(second), size + ROW_GAP)[:, :size]
-    rows = rows.unflatten(1, first.shape[1:])
-    rows[: len(first)], rows[len(first) :] = first, second
+    size = known[0].numel()
+    rows = known.new_empty(len(known) + len(weights), size + ROW_GAP)[:, :size]
+    rows = rows.unflatten(1, known.shape[1:])
+    rows[: len(known)], rows[len(known) :] = known, weights
     return rows
 
 

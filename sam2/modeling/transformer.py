@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,6 +17,8 @@ from sam2.modeling.prompted_image import (
     LocatedProjection,
     Projection,
     PromptedImage,
+    at_shared,
+    by_image,
     levels,
 )
 
@@ -71,47 +74,62 @@ class TwoWayLayer(nn.Module):
         queries = self.cross_attn_image_to_token.share(level, positions)
         return SharedLayer(level, keys, values, queries)
 
-    def begin(self, prompts: Tensor, shared: SharedLayer) -> tuple[Tensor, PromptedImage]:
+    def begin(
+        self, prompts: Tensor, shared: SharedLayer, at_once: int
+    ) -> tuple[Tensor, list[PromptedImage]]:
         """The first layer: prompts are the tokens, and all see the same image.
 
         Args:
             prompts: Tokens, (B, T, C).
             shared: From `share`.
+            at_once: Prompts whose image tokens change together from here on.
 
         Returns:
-            Tokens (B, T, C), and image tokens that differ between prompts from here on.
+            Tokens (B, T, C), and image tokens, those of a few prompts each.
         """
         tokens = self.norm1(self.self_attn(prompts, prompts))
         learnt = self.cross_attn_token_to_image.attend_shared(
             tokens + prompts, shared.keys, shared.values
         )
         tokens = self._digest(tokens + learnt)
-        weights, codes = self.cross_attn_image_to_token.attend_shared(
-            shared.queries, tokens + prompts, tokens
-        )
-        return tokens, PromptedImage.begin(shared.level, weights, codes, self.norm4)
+        image_to_token, located = self.cross_attn_image_to_token, shared.queries.located
+        keys, codes = image_to_token(tokens + prompts, tokens)
+        images = []
+        for some_keys, some_codes in zip(keys.split(at_once), codes.split(at_once), strict=True):
+            weights = image_to_token.weigh(at_shared(some_keys, located))
+            images.append(PromptedImage.begin(shared.level, weights, some_codes, self.norm4))
+        return tokens, images
 
     def forward(
-        self, tokens: Tensor, prompts: Tensor, image: PromptedImage, shared: SharedLayer
-    ) -> tuple[Tensor, PromptedImage]:
+        self,
+        tokens: Tensor,
+        prompts: Tensor,
+        images: Sequence[PromptedImage],
+        shared: SharedLayer,
+    ) -> tuple[Tensor, list[PromptedImage]]:
         """A later layer.
 
         Args:
             tokens: Tokens, (B, T, C).
             prompts: Tokens as they entered the first layer; they serve as positions, (B, T, C).
-            image: Image tokens.
+            images: Image tokens, of a few prompts each.
             shared: From `share`.
 
         Returns:
             Tokens (B, T, C) and image tokens.
         """
         tokens = self.norm1(tokens + self.self_attn(tokens + prompts, tokens))
-        learnt = self.cross_attn_token_to_image(tokens + prompts, image, shared.keys, shared.values)
-        tokens = self._digest(tokens + learnt)
-        weights, codes = self.cross_attn_image_to_token(
-            image, shared.queries, tokens + prompts, tokens
+        learnt = self.cross_attn_token_to_image(
+            tokens + prompts, images, shared.keys, shared.values
         )
-        return tokens, image.learn(shared.level, weights, codes, self.norm4)
+        tokens = self._digest(tokens + learnt)
+        image_to_token = self.cross_attn_image_to_token
+        keys, codes = image_to_token(tokens + prompts, tokens)
+        learnt_images = []
+        for image, some_keys, some_codes in by_image(images, keys, codes):
+            weights = image_to_token.weigh(shared.queries.dot(some_keys, image))
+            learnt_images.append(image.learn(shared.level, weights, some_codes, self.norm4))
+        return tokens, learnt_images
 
     def _digest(self, tokens: Tensor) -> Tensor:
         tokens = self.norm2(tokens)
@@ -156,24 +174,25 @@ class TwoWayTransformer(nn.Module):
         return SharedImage(shared, last, *self.final_attn_token_to_image.share(last, positions))
 
     def forward(
-        self, prompts: Tensor, shared: SharedImage, wanted: slice
-    ) -> tuple[Tensor, PromptedImage]:
+        self, prompts: Tensor, shared: SharedImage, wanted: slice, at_once: int
+    ) -> tuple[Tensor, list[PromptedImage]]:
         """Let prompts and image update each other.
 
         Args:
             prompts: Tokens, (B, T, C).
             shared: The image, from `share`.
             wanted: Which of the tokens are read afterwards; only they take the last look.
+            at_once: Prompts whose image tokens change together.
 
         Returns:
-            The wanted tokens (B, t, C) and image tokens.
+            The wanted tokens (B, t, C), and image tokens, those of `at_once` prompts each.
         """
         first, *later = self.layers
-        tokens, image = first.begin(prompts, shared.layers[0])
+        tokens, images = first.begin(prompts, shared.layers[0], at_once)
         for layer, known in zip(later, shared.layers[1:], strict=True):
-            tokens, image = layer(tokens, prompts, image, known)
+            tokens, images = layer(tokens, prompts, images, known)
         tokens = tokens[:, wanted]
         learnt = self.final_attn_token_to_image(
-            tokens + prompts[:, wanted], image, shared.last_keys, shared.last_values
+            tokens + prompts[:, wanted], images, shared.last_keys, shared.last_values
         )
-        return self.norm_final_attn(tokens + learnt), image
+        return self.norm_final_attn(tokens + learnt), images

@@ -13,6 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from sam2.modeling import fused
 from sam2.modeling.prompted_image import Base, PromptedImage
 
 
@@ -22,6 +23,8 @@ class SkipFeatures:
 
     order: Tensor
     """Where the pixels of a mask, row by row, lie in the order of the products, (4h, 4w) int64."""
+    to_stride_8: Tensor  # the first convolution as a matrix, (C, 4 * C/4)
+    to_stride_4: Tensor  # the second, (C/4, 4 * C/8)
     stride_16: Tensor  # (P, 4 * C/4), last dimension (dy, dx, channel): the base of image tokens
     stride_8: Tensor  # (P, 4 * C/4), likewise, with the offset of image tokens
     stride_4: Tensor  # (4 P, 4 * C/8), the same one level finer
@@ -76,10 +79,13 @@ class Upscaling(nn.ModuleList):
         stride_4 = high_res_0.unflatten(2, (width, 2, 2)).unflatten(1, (height, 2, 2))
         # (C/8, h, dy, dy', w, dx, dx') to (h, w, dy, dx, dy', dx', C/8)
         stride_4 = stride_4.permute(1, 4, 2, 5, 3, 6, 0) + second.bias
+        to_stride_8 = subpixel_matrix(first)
         return SkipFeatures(
             order=_pixel_order(height, width, stride_4.device),
-            stride_16=base.tokens @ subpixel_matrix(first),
-            stride_8=stride_8 + base.offset @ subpixel_matrix(first),
+            to_stride_8=to_stride_8,
+            to_stride_4=subpixel_matrix(second),
+            stride_16=base.tokens @ to_stride_8,
+            stride_8=stride_8 + base.offset @ to_stride_8,
             stride_4=stride_4.reshape(4 * height * width, -1),
         )
 
@@ -94,15 +100,28 @@ class Upscaling(nn.ModuleList):
         Returns:
             Mask logits, (B, M, 4h, 4w).
         """
-        first, norm, gelu, second = self._layers
-        matrix = subpixel_matrix(first)
-        x = image.project(matrix, skips.stride_16, skips.stride_8)  # (B, P, 4 * C/4)
+        if fused.serves(kernels):
+            return self._fused(image, kernels, skips)
+        _, norm, gelu, _ = self._layers
+        x = image.project(skips.to_stride_8, skips.stride_16, skips.stride_8)  # (B, P, 4 * C/4)
         x = gelu(norm(x.unflatten(-1, (4, -1)))).flatten(1, 2)  # (B, 4 P, C/4)
-        matrix = subpixel_matrix(second).expand(len(x), -1, -1)
+        matrix = skips.to_stride_4.expand(len(x), -1, -1)
         x = gelu(torch.bmm(x, matrix).add_(skips.stride_4))  # (B, 4 P, 4 * C/8)
         x = x.unflatten(-1, (4, -1)).flatten(1, 2)  # (B, 16 P, C/8)
         masks = torch.bmm(kernels, x.transpose(1, 2))  # (B, M, 16 P)
         return masks[..., skips.order]
+
+    def _fused(self, image: PromptedImage, kernels: Tensor, skips: SkipFeatures) -> Tensor:
+        """The same, see `fused`."""
+        norm = self._layers[1]
+        masks = kernels.new_empty(*kernels.shape[:2], *skips.order.shape)
+        weights, values = image.factors(skips.to_stride_8)
+        for prompt, drawn in enumerate(masks):
+            x = weights[prompt] @ values[prompt]  # (P, 4 * C/4)
+            fused.activate(x, skips.stride_16, image.scale[prompt], skips.stride_8, norm)
+            x = x.view(-1, len(norm.weight)) @ skips.to_stride_4  # (4 P, 4 * C/8)
+            fused.contract(x, skips.stride_4, kernels[prompt], drawn)
+        return masks
 
     @property
     def _layers(self) -> tuple[nn.ConvTranspose2d, nn.LayerNorm, InPlaceGELU, nn.ConvTranspose2d]:

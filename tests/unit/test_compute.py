@@ -71,19 +71,24 @@ def test_proposer__half_precision_moves_scores_and_masks_little(
 @pytest.mark.parametrize(("precision", "most"), [("float32", 1e-4), ("bfloat16", 1.0)])
 @torch.inference_mode()
 def test_compiled__same_as_uncompiled(scene: torch.Tensor, precision: str, most: float) -> None:
-    """Patch features reach 9 and logits 36: the bounds allow a few steps of the format."""
+    """Patch features reach 9 and logits 41: the bounds allow a few steps of the format.
+
+    All four masks are compared, since which of them is best may turn on one step.
+    """
     found = []
     for compiled in (False, True):
         encoder = build_encoder(settings(precision, compiled))
         proposer = build_proposer(settings(precision, compiled))
-        features = proposer.encode(scene)
-        logits, ious = proposer.network.best_masks(features, proposer.points, 0.0, chunk_size=12)
-        found.append((encoder(scene), logits, ious))
-    (patches, logits, ious), (compiled_patches, compiled_logits, compiled_ious) = found
-    assert len(compiled_logits) == len(logits) > 0
-    assert (compiled_patches - patches).abs().max() < most
-    assert (compiled_logits - logits).abs().max() < most
-    assert (compiled_ious - ious).abs().max() < most / 10
+        network, features = proposer.network, proposer.encode(scene)
+        logits, ious = network.predict_points(features, proposer.points)
+        best_logits, best_ious = network.best_masks(features, proposer.points, 0.0, chunk_size=12)
+        assert len(best_logits) == len(best_ious)
+        found.append((encoder(scene), logits, ious, best_ious))
+    for value, compiled_value, bound in zip(
+        *found, (most, 2 * most, most / 10, most / 10), strict=True
+    ):
+        assert len(compiled_value) == len(value) > 0
+        assert (compiled_value - value).abs().max() < bound
 
 
 def test_tf32__networks_stay_float32() -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sam2 import ImageFeatures, build_sam2
+from sam2.modeling import mask_decoder
 from tests.reference import sam2_decoder
 
 
@@ -39,16 +40,22 @@ def relative_error(ours: torch.Tensor, expected: torch.Tensor) -> float:
     return float((ours - expected).norm() / expected.norm())
 
 
+@pytest.mark.parametrize("learning", [True, False], ids=["operations", "fused"])
 @pytest.mark.parametrize(("name", "heads"), [("sam2_hiera_demo", 4), ("sam2_hiera_t", 8)])
-def test_decoder__equals_the_literal_one(name, heads):
+def test_decoder__equals_the_literal_one(name, heads, learning):
     torch.manual_seed(2)
     model = build_sam2(name, image_size=256)
     features, weights = random_features(model), model.state_dict()
     points = torch.rand(5, 2) * 255
     boxes = torch.tensor([[3.0, 4.0, 100.0, 90.0], [0.0, 0.0, 255.0, 255.0]])
+    with torch.set_grad_enabled(learning):
+        of_points, of_boxes = (
+            model.predict_points(features, points),
+            model.predict_boxes(features, boxes),
+        )
     cases = [
-        (model.predict_points(features, points), sam2_decoder.point_prompts(weights, points, 256)),
-        (model.predict_boxes(features, boxes), sam2_decoder.box_prompts(weights, boxes, 256)),
+        (of_points, sam2_decoder.point_prompts(weights, points, 256)),
+        (of_boxes, sam2_decoder.box_prompts(weights, boxes, 256)),
     ]
     for (masks, ious), prompts in cases:
         expected_masks, expected_ious = sam2_decoder.decode(
@@ -83,6 +90,14 @@ def test_best_masks__do_not_depend_on_the_chunk_size(chunk_size, demo, features,
     chunked, chunked_ious = demo.best_masks(features, points, 0.0, chunk_size)
     assert relative_error(chunked, masks) < 1e-5
     assert relative_error(chunked_ious, ious) < 1e-6
+
+
+def test_best_masks__do_not_depend_on_how_many_change_at_once(demo, features, points, monkeypatch):
+    masks, ious = demo.best_masks(features, points, 0.0, chunk_size=5)
+    monkeypatch.setitem(mask_decoder.CHANGED_AT_ONCE, "cpu", 2 * features.embedding.numel())
+    parted, parted_ious = demo.best_masks(features, points, 0.0, chunk_size=5)  # 2, 2 and 1
+    assert relative_error(parted, masks) < 1e-5
+    assert relative_error(parted_ious, ious) < 1e-6
 
 
 @pytest.mark.parametrize(("threshold", "count"), [(1.0, 5), (0.0, 0)])

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from sam2 import PRESETS, build_sam2
+from sam2.modeling import fused
 from sam2.modeling.attention import Attention, ImageToTokenAttention, TokenToImageAttention
 from sam2.modeling.hiera import block_shapes, join_windows, split_windows
 from sam2.modeling.prompt_encoder import PositionEncoding, PromptEncoder
@@ -129,13 +130,15 @@ def test_attentions__equal_those_with_all_image_tokens_as_keys_and_queries():
     written = tokens_of(image, base)
 
     to_image = TokenToImageAttention(32, 16, heads=4)
-    learnt = to_image(located, image, *to_image.share(base, positions))
+    parts = [image[torch.tensor([0, 1])], image[torch.tensor([2])]]
+    learnt = to_image(located, parts, *to_image.share(base, positions))
     expected = attend(to_image, located, written + positions, written)
     torch.testing.assert_close(learnt, expected, rtol=1e-5, atol=1e-5)
 
     to_tokens = ImageToTokenAttention(32, 16, heads=4)
     shared = to_tokens.share(base, positions)
-    weights, codes = to_tokens(image, shared, located, tokens)
+    keys, codes = to_tokens(located, tokens)
+    weights = to_tokens.weigh(shared.dot(keys, image))
     learnt = weights.permute(1, 2, 0) @ (codes @ to_tokens.dictionary).flatten(1, 2)
     expected = attend(to_tokens, written + positions, located, tokens)
     torch.testing.assert_close(learnt, expected, rtol=1e-5, atol=1e-5)
@@ -153,7 +156,8 @@ def attend(
     return layer.out_proj(out.transpose(1, 2).flatten(2))
 
 
-def test_upscaling__equals_transposed_convolutions():
+@pytest.mark.parametrize("training", [True, False], ids=["operations", "fused"])
+def test_upscaling__equals_transposed_convolutions(training: bool):
     torch.manual_seed(0)
     upscaling = Upscaling(channels=32)
     first, norm, _, second = upscaling
@@ -168,5 +172,7 @@ def test_upscaling__equals_transposed_convolutions():
     expected = torch.einsum("bmc,bchw->bmhw", kernels, x)
 
     skips = upscaling.lay_out(base, high_res_0, high_res_1)
-    masks = upscaling(prompted, kernels, skips)
+    with torch.set_grad_enabled(training):
+        assert fused.serves(kernels) != training
+        masks = upscaling(prompted, kernels, skips)
     torch.testing.assert_close(masks, expected, rtol=1e-5, atol=1e-5)
