@@ -124,7 +124,7 @@ class PromptedImage:
         """
         return PromptedImage(
             self.scale,
-            _append(self.weights, weights / self.scale),
+            _append(self.weights, weights, self.scale),
             torch.cat([self.values, _values(codes, level)], dim=1),
             torch.cat([self.codes, codes], dim=1),
         )._normalised(level, norm)
@@ -241,15 +241,19 @@ def _add_products(rows: Tensor, factors: Tensor, weights: Tensor, beta: float = 
     return add(seen, factors, weights.transpose(0, 1), beta=beta).transpose(0, 1)
 
 
-def _append(known: Tensor, weights: Tensor) -> Tensor:
-    """Rows (J, B, P) and behind them rows (K, B, P), with a gap behind each.
+def _append(known: Tensor, weights: Tensor, scale: Tensor) -> Tensor:
+    """Rows (J, B, P) and behind them weights (K, B, P) / scale (B, P), with a gap behind each.
 
     Rows that lie a power of two apart compete for the same few lines of a cache.
     """
-    size = known[0].numel()
+    size = scale.numel()
     rows = known.new_empty(len(known) + len(weights), size + ROW_GAP)[:, :size]
-    rows = rows.unflatten(1, known.shape[1:])
-    rows[: len(known)], rows[len(known) :] = known, weights
+    rows = rows.unflatten(1, scale.shape)
+    rows[: len(known)] = known
+    if torch.is_grad_enabled():
+        rows[len(known) :] = weights / scale
+    else:  # without a block for the quotient
+        torch.div(weights, scale, out=rows[len(known) :])
     return rows
 
 
