@@ -90,7 +90,7 @@ def _activation(channels: int) -> Callable[..., None]:
     count = np.float32(channels)
 
     @functools.partial(_compiled, parallel=True)
-    def activate(
+    def _activate(
         x: Any, base: Any, scale: Any, offset: Any, weight: Any, bias: Any, eps: Any
     ) -> None:
         for index in numba.prange(len(x)):
@@ -109,7 +109,7 @@ def _activation(channels: int) -> Callable[..., None]:
             for c in range(channels):
                 x[row, c] = _gelu((x[row, c] - mean) * inverse * weight[c] + bias[c])
 
-    return activate
+    return _activate
 
 
 @functools.cache
@@ -117,7 +117,7 @@ def _contraction(channels: int) -> Callable[..., None]:
     """`contract` for pixels of so many channels."""
 
     @functools.partial(_compiled, parallel=True)
-    def contract(x: Any, skip: Any, kernels: Any, masks: Any) -> None:
+    def _contract(x: Any, skip: Any, kernels: Any, masks: Any) -> None:
         across = masks.shape[2] // 4
         for index in numba.prange(len(x) // 16):
             position = np.int64(index)
@@ -131,7 +131,7 @@ def _contraction(channels: int) -> Callable[..., None]:
                         total += _gelu(x[row, c] + skip[row, c]) * kernels[mask, c]
                     masks[mask, top + down, left + right] = total
 
-    return contract
+    return _contract
 
 
 def serves(x: Tensor) -> bool:
