@@ -44,15 +44,15 @@ class Attention(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """Learned factor per channel on a residual branch (Touvron et al., arXiv 2103.17239)."""
+    """Residual with a learned factor per channel (Touvron et al., arXiv 2103.17239)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.gamma = nn.Parameter(torch.ones(width))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Scale the channels of tokens (B, N, C)."""
-        return tokens * self.gamma
+    def forward(self, tokens: Tensor, learnt: Tensor) -> Tensor:
+        """Add scaled channels of what was learnt to tokens, both (B, N, C)."""
+        return torch.addcmul(tokens, learnt, self.gamma)
 
 
 class Mlp(nn.Module):
@@ -65,7 +65,8 @@ class Mlp(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Transform each of tokens (B, N, C) on its own."""
-        return self.fc2(F.gelu(self.fc1(tokens)))
+        # In place: a new block of this size is fetched from the system, page by page.
+        return self.fc2(torch.ops.aten.gelu_(self.fc1(tokens)))
 
 
 class SwiGlu(nn.Module):
@@ -110,8 +111,8 @@ class Block(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Refine tokens (B, N, C)."""
-        tokens = tokens + self.ls1(self.attn(self.norm1(tokens)))
-        return tokens + self.ls2(self.mlp(self.norm2(tokens)))
+        tokens = self.ls1(tokens, self.attn(self.norm1(tokens)))
+        return self.ls2(tokens, self.mlp(self.norm2(tokens)))
 
 
 def resize_positions(positions: Tensor, grid: tuple[int, int], antialias: bool) -> Tensor:

@@ -174,5 +174,8 @@ def contract(x: Tensor, skip: Tensor, kernels: Tensor, masks: Tensor) -> None:
 
 
 def _run(compiled: Callable[..., None], *arguments: Tensor | np.float32) -> None:
-    numba.set_num_threads(min(torch.get_num_threads(), _config.NUMBA_NUM_THREADS))
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, _config.NUMBA_NUM_THREADS))
+    if torch.get_num_threads() != threads:  # as Numba begins, it gives both all there are
+        torch.set_num_threads(threads)
     compiled(*(x.detach().numpy() if isinstance(x, Tensor) else x for x in arguments))

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam2.modeling.mlp import MLP
+from sam2.modeling.mlp import MLP, gelu_
 
 LAYER_NORM_EPS = 1e-6
 
@@ -118,14 +118,16 @@ class MultiScaleBlock(nn.Module):
         self.attn = MultiScaleAttention(channels, channels_out, shape.heads, shape.pool)
         self.proj = nn.Linear(channels, channels_out) if shape.pool else None
         self.norm2 = nn.LayerNorm(channels_out, eps=LAYER_NORM_EPS)
-        self.mlp = MLP((channels_out, 4 * channels_out, channels_out), F.gelu)
+        self.mlp = MLP((channels_out, 4 * channels_out, channels_out), gelu_)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, C) to (B, H, W, C), or to (B, H/2, W/2, C_out) if pooling."""
         normed = self.norm1(x)
         shortcut = x if self.proj is None else halve(self.proj(normed))
-        x = shortcut + self._attend(normed, height=shortcut.shape[1], width=shortcut.shape[2])
-        return x + self.mlp(self.norm2(x))
+        x = self._attend(normed, height=shortcut.shape[1], width=shortcut.shape[2])
+        # In place: a new block of this size is fetched from the system, page by page.
+        x = x.add_(shortcut)
+        return self.mlp(self.norm2(x)).add_(x)
 
     def _attend(self, x: Tensor, height: int, width: int) -> Tensor:
         if not self.window:
@@ -211,7 +213,20 @@ class Hiera(nn.Module):
 
     def _positions(self, height: int, width: int) -> Tensor:
         """A background over the whole map plus a tile per window, (1, height, width, C)."""
-        window = self.pos_embed_window
-        background = F.interpolate(self.pos_embed, size=(height, width), mode="bicubic")
-        tiles = window.tile(1, 1, height // window.shape[2], width // window.shape[3])
-        return (background + tiles).permute(0, 2, 3, 1)
+        window = self.pos_embed_window.permute(0, 2, 3, 1)
+        down, right = (
+            bicubic(coarse, fine, window.device).to(window.dtype)
+            for coarse, fine in zip(self.pos_embed.shape[2:], (height, width), strict=True)
+        )
+        background = torch.einsum("ncij,hi,wj->nhwc", self.pos_embed, down, right)
+        tiles = window.tile(1, height // window.shape[1], width // window.shape[2], 1)
+        return background + tiles
+
+
+def bicubic(coarse: int, fine: int, device: torch.device) -> Tensor:
+    """Bicubic resizing along one axis as a matrix, (fine, coarse).
+
+    Along both axes it is one such product after the other, which is faster over many channels.
+    """
+    steps = torch.eye(coarse, device=device)[None, :, :, None]  # (1, coarse, coarse, 1)
+    return F.interpolate(steps, size=(fine, 1), mode="bicubic")[0, :, :, 0].T

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2.modeling.mlp import MLP
-from sam2.modeling.prompted_image import PromptedImage, by_image
+from sam2.modeling.prompted_image import PromptedImage, by_image, prompts_at_once
 from sam2.modeling.transformer import SharedImage, TwoWayTransformer
 from sam2.modeling.upscaling import SkipFeatures, Upscaling
 
@@ -26,13 +26,6 @@ IOU_AND_MASKS = slice(1, 2 + NUM_MASKS)
 CHANGED_AT_ONCE = {"cpu": 2**22, "other": 2**30}
 """Elements of image tokens, were they written out, that change together: a few prompts, whose
 weights a cache holds, or all that are decoded."""
-
-DRAWN_AT_ONCE = {"cpu": 2**21, "other": 2**27}
-"""Elements of upscaled features made at once: what a cache holds, and what keeps a GPU busy.
-
-At image size 1024 they are those of 1 prompt, and of 64. Larger blocks of CPU memory go back to the
-system after each use and are fetched again page by page, which costs more than the arithmetic.
-"""
 
 
 @dataclass(frozen=True)
@@ -112,7 +105,8 @@ class MaskDecoder(nn.Module):
             [self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight]
         )
         tokens = torch.cat([own.expand(len(prompts), -1, -1), prompts], dim=1)  # (B, 6 + T, C)
-        at_once = _at_once(CHANGED_AT_ONCE, tokens.device, image.shared.last.tokens.numel())
+        size = image.shared.last.tokens.numel()
+        at_once = prompts_at_once(CHANGED_AT_ONCE, tokens.device, size)
         tokens, images = self.transformer(tokens, image.shared, IOU_AND_MASKS, at_once)
         iou_token, mask_tokens = tokens[:, 0], tokens[:, 1:]
         kernels = torch.stack(
@@ -124,7 +118,7 @@ class MaskDecoder(nn.Module):
     def draw(
         self, image: DecoderImage, scored: ScoredPrompts, prompts: Tensor, masks: Tensor
     ) -> Tensor:
-        """Draw some of the scored masks, a few prompts at a time.
+        """Draw some of the scored masks.
 
         Args:
             image: From `prepare`.
@@ -136,21 +130,10 @@ class MaskDecoder(nn.Module):
             Mask logits, (M, Q, 4h, 4w).
         """
         kernels = scored.kernels[prompts[:, None], masks]  # (M, Q, C/8)
-        upscaled = 16 * image.shared.last.tokens.numel() // 8
-        at_once = _at_once(DRAWN_AT_ONCE, prompts.device, upscaled)
-        drawn = [
-            self.output_upscaling(scored.image[some], kernel, image.skips)
-            for some, kernel in zip(prompts.split(at_once), kernels.split(at_once), strict=True)
-        ]
-        return torch.cat(drawn)
+        return self.output_upscaling.draw(scored.image, prompts, kernels, image.skips)
 
     def draw_all(self, image: DecoderImage, scored: ScoredPrompts) -> Tensor:
         """Draw every scored mask, (B, 4, 4h, 4w); arguments as for `draw`."""
         prompts = torch.arange(len(scored.ious), device=scored.ious.device)
         masks = torch.arange(NUM_MASKS, device=prompts.device).expand(len(prompts), -1)
         return self.draw(image, scored, prompts, masks)
-
-
-def _at_once(limits: dict[str, int], device: torch.device, size: int) -> int:
-    """How many prompts of a size fit in the limit of a device, at least one."""
-    return max(1, limits.get(device.type, limits["other"]) // size)

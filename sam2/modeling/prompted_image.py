@@ -223,6 +223,11 @@ def by_image(images: Sequence[PromptedImage], *rows: Tensor) -> list[tuple[Any, 
     return list(zip(images, *(each.split(sizes) for each in rows), strict=True))
 
 
+def prompts_at_once(limits: dict[str, int], device: torch.device, size: int) -> int:
+    """How many prompts of a size fit in the limit of a device ("cpu" or "other"), at least one."""
+    return max(1, limits.get(device.type, limits["other"]) // size)
+
+
 def at_shared(rows: Tensor, shared: Tensor) -> Tensor:
     """Multiply rows of each prompt (B, H, T, D) with what all share (H, D, P), (H * T, B, P)."""
     by_head = rows.permute(1, 2, 0, 3).flatten(1, 2)  # (H, T * B, D)

@@ -14,7 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from sam2.modeling import fused
-from sam2.modeling.prompted_image import Base, PromptedImage
+from sam2.modeling.mlp import gelu_
+from sam2.modeling.prompted_image import Base, PromptedImage, prompts_at_once
+
+DRAWN_AT_ONCE = {"cpu": 2**21, "other": 2**27}
+"""Elements of upscaled features made at once: what a cache holds, and what keeps a GPU busy.
+
+At image size 1024 they are those of 1 prompt, and of 64. Larger blocks of CPU memory go back to the
+system after each use and are fetched again page by page, which costs more than the arithmetic.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,11 +39,11 @@ class SkipFeatures:
 
 
 class InPlaceGELU(nn.Module):
-    """In place: a new block of this size would be fetched from the system, page by page."""
+    """`gelu_` as a layer."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Change x, of any shape, and return it."""
-        return torch.ops.aten.gelu_(x)
+        return gelu_(x)
 
 
 def subpixel_matrix(convolution: nn.ConvTranspose2d) -> Tensor:
@@ -89,38 +97,52 @@ class Upscaling(nn.ModuleList):
             stride_4=stride_4.reshape(4 * height * width, -1),
         )
 
-    def forward(self, image: PromptedImage, kernels: Tensor, skips: SkipFeatures) -> Tensor:
-        """Draw masks.
+    def draw(
+        self, image: PromptedImage, prompts: Tensor, kernels: Tensor, skips: SkipFeatures
+    ) -> Tensor:
+        """Draw masks of some prompts, a few at a time.
 
         Args:
-            image: Image tokens after the transformer.
-            kernels: What the upscaled features are multiplied with, one row per mask, (B, M, C/8).
+            image: Image tokens of all prompts after the transformer.
+            prompts: Index of the prompt of each of M draws, (M,).
+            kernels: What the upscaled features are multiplied with, one row per mask, (M, Q, C/8).
             skips: From `lay_out`.
 
         Returns:
-            Mask logits, (B, M, 4h, 4w).
+            Mask logits, (M, Q, 4h, 4w).
         """
         if fused.serves(kernels):
-            return self._fused(image, kernels, skips)
+            return self._fused(image, prompts, kernels, skips)
+        at_once = prompts_at_once(DRAWN_AT_ONCE, kernels.device, skips.stride_4.numel())
+        drawn = [
+            self(image[some], kernel, skips)
+            for some, kernel in zip(prompts.split(at_once), kernels.split(at_once), strict=True)
+        ]
+        return torch.cat(drawn)
+
+    def forward(self, image: PromptedImage, kernels: Tensor, skips: SkipFeatures) -> Tensor:
+        """Draw masks of all prompts of an image at once, (B, Q, 4h, 4w); otherwise as `draw`."""
         _, norm, gelu, _ = self._layers
         x = image.project(skips.to_stride_8, skips.stride_16, skips.stride_8)  # (B, P, 4 * C/4)
         x = gelu(norm(x.unflatten(-1, (4, -1)))).flatten(1, 2)  # (B, 4 P, C/4)
         matrix = skips.to_stride_4.expand(len(x), -1, -1)
         x = gelu(torch.bmm(x, matrix).add_(skips.stride_4))  # (B, 4 P, 4 * C/8)
         x = x.unflatten(-1, (4, -1)).flatten(1, 2)  # (B, 16 P, C/8)
-        masks = torch.bmm(kernels, x.transpose(1, 2))  # (B, M, 16 P)
+        masks = torch.bmm(kernels, x.transpose(1, 2))  # (B, Q, 16 P)
         return masks[..., skips.order]
 
-    def _fused(self, image: PromptedImage, kernels: Tensor, skips: SkipFeatures) -> Tensor:
-        """The same, see `fused`."""
+    def _fused(
+        self, image: PromptedImage, prompts: Tensor, kernels: Tensor, skips: SkipFeatures
+    ) -> Tensor:
+        """As `draw`, one by one, see `fused`."""
         norm = self._layers[1]
         masks = kernels.new_empty(*kernels.shape[:2], *skips.order.shape)
         weights, values = image.factors(skips.to_stride_8)
-        for prompt, drawn in enumerate(masks):
+        for prompt, kernel, drawn in zip(prompts.tolist(), kernels, masks, strict=True):
             x = weights[prompt] @ values[prompt]  # (P, 4 * C/4)
             fused.activate(x, skips.stride_16, image.scale[prompt], skips.stride_8, norm)
             x = x.view(-1, len(norm.weight)) @ skips.to_stride_4  # (4 P, 4 * C/8)
-            fused.contract(x, skips.stride_4, kernels[prompt], drawn)
+            fused.contract(x, skips.stride_4, kernel, drawn)
         return masks
 
     @property

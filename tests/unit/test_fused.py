@@ -1,6 +1,8 @@
 """Fused passes against the operations they stand for, in float64."""
 
 import math
+import subprocess
+import sys
 
 import numba
 import pytest
@@ -70,6 +72,22 @@ def test_threads__are_those_of_torch():
             assert numba.get_num_threads() == min(threads, numba.config.NUMBA_NUM_THREADS)
     finally:
         torch.set_num_threads(before)
+
+
+def test_threads__of_torch_stay_as_they_were_set():
+    draw = "fused.contract(x, x, torch.zeros(1, 4), torch.empty(1, 4, 4))"
+    program = f"""
+import torch
+from sam2.modeling import fused
+torch.set_num_threads(1)
+x = torch.zeros(4, 16)
+with torch.no_grad():
+    {draw}
+    {draw}
+print(torch.get_num_threads(), fused.numba.get_num_threads())
+"""
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert shown.stdout.split() == ["1", "1"], shown.stderr
 
 
 def test_compiled__where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch):

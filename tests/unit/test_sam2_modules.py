@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from sam2 import PRESETS, build_sam2
 from sam2.modeling import fused
 from sam2.modeling.attention import Attention, ImageToTokenAttention, TokenToImageAttention
-from sam2.modeling.hiera import block_shapes, join_windows, split_windows
+from sam2.modeling.hiera import bicubic, block_shapes, join_windows, split_windows
 from sam2.modeling.prompt_encoder import PositionEncoding, PromptEncoder
 from sam2.modeling.prompted_image import Base, PromptedImage, levels
 from sam2.modeling.upscaling import Upscaling
@@ -33,6 +33,14 @@ def test_block_shapes__a_stage_begins_by_pooling_in_the_windows_of_the_stage_bef
     assert [shape.channels for shape in shapes] == [32, 32, 64, 64, 128, 128, 128]
     assert [shape.channels_out for shape in shapes] == [32, 64, 64, 128, 128, 128, 256]
     assert [shape.heads for shape in shapes] == [1, 2, 2, 4, 4, 4, 8]
+
+
+def test_bicubic__along_both_axes_is_interpolation():
+    torch.manual_seed(0)
+    image = torch.randn(2, 3, 7, 5)
+    down, right = bicubic(7, 64, image.device), bicubic(5, 40, image.device)
+    expected = F.interpolate(image, size=(64, 40), mode="bicubic")
+    torch.testing.assert_close(down @ image @ right.T, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_demo_preset__is_small():
@@ -164,15 +172,15 @@ def test_upscaling__equals_transposed_convolutions(training: bool):
     prompted, base = prompted_image(positions=20, channels=32)
     image = tokens_of(prompted, base).transpose(1, 2).unflatten(2, (5, 4))
     high_res_0, high_res_1 = torch.randn(4, 20, 16), torch.randn(8, 10, 8)
-    kernels = torch.randn(3, 2, 4)
+    prompts, kernels = torch.tensor([2, 0]), torch.randn(2, 2, 4)
 
     x = F.conv_transpose2d(image, first.weight, first.bias, stride=2) + high_res_1
     x = F.gelu(norm(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
     x = F.gelu(F.conv_transpose2d(x, second.weight, second.bias, stride=2) + high_res_0)
-    expected = torch.einsum("bmc,bchw->bmhw", kernels, x)
+    expected = torch.einsum("bmc,bchw->bmhw", kernels, x[prompts])
 
     skips = upscaling.lay_out(base, high_res_0, high_res_1)
     with torch.set_grad_enabled(training):
         assert fused.serves(kernels) != training
-        masks = upscaling(prompted, kernels, skips)
+        masks = upscaling.draw(prompted, prompts, kernels, skips)
     torch.testing.assert_close(masks, expected, rtol=1e-5, atol=1e-5)
