@@ -67,10 +67,11 @@ def test_resize_positions__keeps_what_does_not_change_over_the_grid(antialias):
     torch.testing.assert_close(resized, torch.tensor([1.0, -2.0]).expand(1, 21, 2))
 
 
-def test_layer_scale__scales_each_channel():
+def test_layer_scale__adds_scaled_channels():
     scale = LayerScale(2)
     scale.gamma.data = torch.tensor([2.0, 10.0])
-    assert scale(torch.tensor([[[1.0, 3.0]]])).tolist() == [[[2.0, 30.0]]]
+    tokens, learnt = torch.tensor([[[100.0, 200.0]]]), torch.tensor([[[1.0, 3.0]]])
+    assert scale(tokens, learnt).tolist() == [[[102.0, 230.0]]]
 
 
 def test_mlp__is_four_times_as_wide_inside():
