@@ -215,12 +215,12 @@ class Hiera(nn.Module):
         """A background over the whole map plus a tile per window, (1, height, width, C)."""
         window = self.pos_embed_window.permute(0, 2, 3, 1)
         down, right = (
-            bicubic(coarse, fine, window.device).to(window.dtype)
+            bicubic(coarse, fine, window.device)
             for coarse, fine in zip(self.pos_embed.shape[2:], (height, width), strict=True)
         )
-        background = torch.einsum("ncij,hi,wj->nhwc", self.pos_embed, down, right)
+        background = torch.einsum("ncij,hi,wj->nhwc", self.pos_embed.float(), down, right)
         tiles = window.tile(1, height // window.shape[1], width // window.shape[2], 1)
-        return background + tiles
+        return background.to(tiles.dtype) + tiles
 
 
 def bicubic(coarse: int, fine: int, device: torch.device) -> Tensor:
