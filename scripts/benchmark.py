@@ -2,6 +2,7 @@
 
     python scripts/benchmark.py                             the demo's networks, on a CPU
     python scripts/benchmark.py --sam2 sam2_hiera_t --encoder dinov2_large     official sizes
+    python scripts/benchmark.py --processes 2               what two runs on one machine cost
     python scripts/benchmark.py --demo-set                  what each variant finds, as AP
     python scripts/benchmark.py --memory                    stages 1 and 2 for 80 and 1203 classes
     python scripts/benchmark.py --plan                      whole data sets on 1, 8 and 64 devices
@@ -23,6 +24,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
+from no_time_to_train.openmp import bound_spinning  # noqa: E402
+
+bound_spinning()  # as the command does
+
 import torch  # noqa: E402
 from benchmarking.accuracy import demo_accuracy, demo_images  # noqa: E402
 from benchmarking.agreement import compare  # noqa: E402
@@ -36,9 +41,17 @@ from benchmarking.plan import (  # noqa: E402
     seconds_per_reference,
     seconds_to_start,
 )
-from benchmarking.report import Measured, beside, in_words, memory_table, ratios, table  # noqa: E402
+from benchmarking.report import (  # noqa: E402
+    Measured,
+    beside,
+    in_words,
+    memory_table,
+    ratios,
+    side_by_side,
+    table,
+)
 from benchmarking.stopwatch import Stopwatch  # noqa: E402
-from benchmarking.turns import alone, run_in_turns  # noqa: E402
+from benchmarking.turns import alone, run_in_turns, run_side_by_side  # noqa: E402
 from benchmarking.variants import VARIANTS, Networks  # noqa: E402
 
 from dinov2 import PRESETS as ENCODERS  # noqa: E402
@@ -115,6 +128,7 @@ def read_command_line() -> argparse.Namespace:
     add("--out", type=Path, help="json for all figures")
     other = parser.add_mutually_exclusive_group().add_argument
     other("--memory", action="store_true", help="measure stages 1 and 2 instead, without networks")
+    other("--processes", type=int, help="time each variant in so many processes at once instead")
     other("--plan", action="store_true", help="plan data sets with the times of the last variant")
     return parser.parse_args()
 
@@ -138,7 +152,12 @@ def main() -> None:
         memory = {job: measure_memory(job) for job in JOBS}
         print(memory_table({job.name: stages for job, stages in memory.items()}))
         content["memory"] = {job.name: [asdict(s) for s in memory[job]] for job in JOBS}
-    if not given.memory:
+    if given.processes:
+        columns = {name: (name, networks) for name in given.variants}
+        seconds = run_side_by_side(columns, given.images, given.processes, tell)
+        print(side_by_side(seconds))
+        content["processes"] = seconds
+    elif not given.memory:
         measured = compare_variants(given, networks, content)
     if given.plan:
         name = given.variants[-1]

@@ -55,7 +55,11 @@ def build_proposer(config: ModelConfig, image_size: int | None = None) -> PointP
         network = build_sam2(config.sam2_cfg_file, config.sam2_ckpt_path, image_size)
     settings = config.sam2_infer_cfgs
     proposer = PointProposer(
-        network, settings.points_per_side, settings.iou_thr, settings.testing_point_bs
+        network,
+        settings.points_per_side,
+        settings.iou_thr,
+        settings.testing_point_bs,
+        threaded=not config.compute_cfg.compile,
     )
     compute_as(config.compute_cfg, proposer)
     return proposer

@@ -9,10 +9,10 @@ from no_time_to_train.models.images import imagenet_normalise, resize_square
 from no_time_to_train.structures import Proposals
 from sam2 import ImageFeatures, ImageModel
 
-CPU_TOKENS = 64 << 20
-"""Bytes that the image tokens of all prompts would take which a CPU decodes at once: 16 prompts of
-SAM 2 at 1024 pixels, far more of a small model. Fewer read the weights of the tokens' layers more
-often, more gain nothing."""
+CPU_TOKENS = 32 << 20
+"""Bytes that the image tokens of all prompts would take which a thread of a CPU decodes at once: 8
+prompts of SAM 2 at 1024 pixels, far more of a small model. Fewer read the weights of the tokens'
+layers more often and wait more often for Python, more gain nothing."""
 
 
 def point_grid(points_per_side: int, image_size: int) -> Tensor:
@@ -36,12 +36,28 @@ class PointProposer(nn.Module):
     """SAM 2, prompted with every point of a grid."""
 
     def __init__(
-        self, network: ImageModel, points_per_side: int, iou_threshold: float, chunk_size: int
+        self,
+        network: ImageModel,
+        points_per_side: int,
+        iou_threshold: float,
+        chunk_size: int,
+        threaded: bool = True,
     ) -> None:
+        """Lay out the grid.
+
+        Args:
+            network: SAM 2.
+            points_per_side: Points along each axis of the grid.
+            iou_threshold: Proposals with a predicted IoU at or below it are dropped.
+            chunk_size: Prompts decoded at once, at most.
+            threaded: Whether a CPU decodes as many chunks side by side as PyTorch has threads;
+                compiled networks bring threads of their own.
+        """
         super().__init__()
         self.network = network
         self.iou_threshold = iou_threshold
         self.chunk_size = chunk_size
+        self.threaded = threaded
         self.points: Tensor
         self.register_buffer(
             "points", point_grid(points_per_side, network.image_size), persistent=False
@@ -65,13 +81,15 @@ class PointProposer(nn.Module):
         Returns:
             Proposals in grid order, without those that hold no pixel.
         """
-        chunk_size = self.chunk_size
+        chunk_size, threads = self.chunk_size, 1
         if self.points.device.type == "cpu":
+            threads = torch.get_num_threads() if self.threaded else 1
             tokens = features.embedding
             fitting = CPU_TOKENS // (tokens.numel() * tokens.element_size())
-            chunk_size = max(1, min(chunk_size, fitting))
+            share = -(-len(self.points) // threads)
+            chunk_size = max(1, min(chunk_size, fitting, share))
         logits, ious = self.network.best_masks(
-            features, self.points, self.iou_threshold, chunk_size
+            features, self.points, self.iou_threshold, chunk_size, threads
         )
         filled = logits.flatten(1).amax(dim=1) > 0  # (M,)
         if not filled.all():  # hundreds of megabytes are not copied for nothing

@@ -39,9 +39,10 @@ _use_whole_registers()
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """Compile a function when it is first called, and keep the result where there is a place.
 
-    Sums may be taken in any order, as a matrix product takes them.
+    Sums may be taken in any order, as a matrix product takes them. One thread runs it, and lets
+    other threads of Python run beside it.
     """
-    options |= {"error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc"}}
+    options |= {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "reassoc"}}
     try:
         return numba.njit(function, cache=True, **options)
     except RuntimeError:  # no folder that may be written to
@@ -89,12 +90,11 @@ def _activation(channels: int) -> Callable[..., None]:
     """`activate` for subpixels of so many channels: loops of a known length become vectors."""
     count = np.float32(channels)
 
-    @functools.partial(_compiled, parallel=True)
+    @_compiled
     def _activate(
         x: Any, base: Any, scale: Any, offset: Any, weight: Any, bias: Any, eps: Any
     ) -> None:
-        for index in numba.prange(len(x)):
-            row = np.int64(index)  # the index is unsigned, which mixes with nothing
+        for row in range(len(x)):
             factor = scale[row // 4]
             total = np.float32(0)
             for c in range(channels):
@@ -116,11 +116,10 @@ def _activation(channels: int) -> Callable[..., None]:
 def _contraction(channels: int) -> Callable[..., None]:
     """`contract` for pixels of so many channels."""
 
-    @functools.partial(_compiled, parallel=True)
+    @_compiled
     def _contract(x: Any, skip: Any, kernels: Any, masks: Any) -> None:
         across = masks.shape[2] // 4
-        for index in numba.prange(len(x) // 16):
-            position = np.int64(index)
+        for position in range(len(x) // 16):
             top, left = position // across * 4, position % across * 4
             for pixel in range(16):  # four bits: dy, dx, dy', dx'
                 row, down = 16 * position + pixel, pixel // 8 * 2 + pixel // 2 % 2
@@ -174,8 +173,4 @@ def contract(x: Tensor, skip: Tensor, kernels: Tensor, masks: Tensor) -> None:
 
 
 def _run(compiled: Callable[..., None], *arguments: Tensor | np.float32) -> None:
-    threads = torch.get_num_threads()
-    numba.set_num_threads(min(threads, _config.NUMBA_NUM_THREADS))
-    if torch.get_num_threads() != threads:  # as Numba begins, it gives both all there are
-        torch.set_num_threads(threads)
     compiled(*(x.detach().numpy() if isinstance(x, Tensor) else x for x in arguments))

@@ -76,6 +76,17 @@ def in_columns(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def side_by_side(seconds: Mapping[str, tuple[float, Sequence[float]]]) -> str:
+    """Seconds per image of one process, and of each of several at once; a row per variant."""
+    rows = [["seconds per image", "one process", "each of several at once", "ratio"]]
+    rows += [
+        [name, f"{single:.3f}", ", ".join(f"{each:.3f}" for each in together),
+         f"{max(together) / single:.2f}"]
+        for name, (single, together) in seconds.items()
+    ]  # fmt: skip
+    return in_columns(rows)
+
+
 def ratios(base: Measured, other: Measured) -> str:
     """How much faster the other variant is, over all turns and in the least and best of them."""
     image = base.seconds_per_image / other.seconds_per_image

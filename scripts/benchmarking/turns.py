@@ -37,11 +37,12 @@ class Runner:
             segment(self.parts, self.variant, images[0], Stopwatch(self.device))
             torch.cuda.reset_peak_memory_stats()
 
-    def take_turn(self) -> None:
-        """Run over all images."""
+    def take_turn(self) -> float:
+        """Run over all images; the seconds that one took."""
         watch = Stopwatch(self.device)
         self.records = [segment(self.parts, self.variant, path, watch) for path in self.images]
         self.turns.append(watch)
+        return sum(watch.seconds.values()) / len(self.images)
 
     def conclude(self) -> Measured:
         """The figures of all turns; the records are those of the last."""
@@ -66,11 +67,14 @@ def gflop_per_point(parts: Parts, decode: Callable[..., Any], path: Path) -> flo
     """Arithmetic of decoding one more point, counted in matrix products and convolutions."""
     _, features = parts.encode(parts.read(path))
     counts = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # only what the caller's thread does is counted
     for side in COUNTED_GRIDS:
         parts.use_grid(side)
         with FlopCounterMode(display=False) as counter:
             decode(parts, features)
         counts.append(counter.get_total_flops())
+    torch.set_num_threads(threads)
     few, many = (side**2 for side in COUNTED_GRIDS)
     return (counts[1] - counts[0]) / (many - few) / 1e9
 
@@ -114,6 +118,36 @@ def run_in_turns(
         }
 
 
+def run_side_by_side(
+    variants: Mapping[str, tuple[str, Networks]],
+    images: Sequence[Path],
+    processes: int,
+    tell: Callable[[str], None],
+) -> dict[str, tuple[float, list[float]]]:
+    """Run each variant in one process, then in several at once.
+
+    Args:
+        variants: By the name of a column, which variant with which networks.
+        images: The same for all.
+        processes: How many run at once.
+        tell: Called with what runs now.
+
+    Returns:
+        Seconds per image in one process, and in each of several.
+    """
+    shown, found = tuple(images), {}
+    for name, chosen in variants.items():
+        tell(f"{name}, 1 and {processes} processes at once ...")
+        with ExitStack() as stack:
+            pools = [stack.enter_context(own_process()) for _ in range(processes)]
+            for pool in pools:  # the first turn builds and compiles
+                pool.submit(_take_turn, *chosen, shown).result()
+            single = pools[0].submit(_take_turn, *chosen, shown).result()
+            together = [pool.submit(_take_turn, *chosen, shown) for pool in pools]
+            found[name] = single, [turn.result() for turn in together]
+    return found
+
+
 @cache
 def _runner(name: str, networks: Networks, images: tuple[Path, ...]) -> Runner:
     """The one runner of this process, made at its first turn."""
@@ -121,8 +155,8 @@ def _runner(name: str, networks: Networks, images: tuple[Path, ...]) -> Runner:
 
 
 @torch.inference_mode()
-def _take_turn(name: str, networks: Networks, images: tuple[Path, ...]) -> None:
-    _runner(name, networks, images).take_turn()
+def _take_turn(name: str, networks: Networks, images: tuple[Path, ...]) -> float:
+    return _runner(name, networks, images).take_turn()
 
 
 @torch.inference_mode()

@@ -1,8 +1,6 @@
 """Fused passes against the operations they stand for, in float64."""
 
 import math
-import subprocess
-import sys
 
 import numba
 import pytest
@@ -59,35 +57,6 @@ def test_serves__float32_on_a_cpu_with_nothing_to_learn():
         assert not fused.serves(x.to("meta"))
         with torch.autocast("cpu", torch.bfloat16):
             assert not fused.serves(x)
-
-
-def test_threads__are_those_of_torch():
-    before = torch.get_num_threads()
-    x = torch.zeros(4, 16)
-    try:
-        for threads in (2, 1):
-            torch.set_num_threads(threads)
-            with torch.no_grad():
-                fused.contract(x, x, torch.zeros(1, 4), torch.empty(1, 4, 4))
-            assert numba.get_num_threads() == min(threads, numba.config.NUMBA_NUM_THREADS)
-    finally:
-        torch.set_num_threads(before)
-
-
-def test_threads__of_torch_stay_as_they_were_set():
-    draw = "fused.contract(x, x, torch.zeros(1, 4), torch.empty(1, 4, 4))"
-    program = f"""
-import torch
-from sam2.modeling import fused
-torch.set_num_threads(1)
-x = torch.zeros(4, 16)
-with torch.no_grad():
-    {draw}
-    {draw}
-print(torch.get_num_threads(), fused.numba.get_num_threads())
-"""
-    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert shown.stdout.split() == ["1", "1"], shown.stderr
 
 
 def test_compiled__where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch):

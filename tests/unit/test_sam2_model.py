@@ -100,6 +100,18 @@ def test_best_masks__do_not_depend_on_how_many_change_at_once(demo, features, po
     assert relative_error(parted_ious, ious) < 1e-6
 
 
+def test_best_masks__are_the_same_in_several_threads(demo, features, points):
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as each of the threads has
+    try:
+        masks, ious = demo.best_masks(features, points, 0.0, chunk_size=2)
+        threaded, threaded_ious = demo.best_masks(features, points, 0.0, chunk_size=2, threads=3)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(threaded, masks)
+    assert torch.equal(threaded_ious, ious)
+
+
 @pytest.mark.parametrize(("threshold", "count"), [(1.0, 5), (0.0, 0)])
 def test_best_masks__none_good_enough_or_none_asked_for(threshold, count, demo, features, points):
     masks, ious = demo.best_masks(features, points[:count], threshold, chunk_size=2)
