@@ -16,12 +16,13 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
-from no_time_to_train import command_line
+from no_time_to_train import command_line, termination
 from no_time_to_train.config import TestMode
 from no_time_to_train.dataset.coco_evaluation import evaluate
 from no_time_to_train.dataset.coco_results import write_records
 from no_time_to_train.dataset.memory_checkpoint import write_memory
 from no_time_to_train.dataset.pictures import write_prediction_pictures
+from no_time_to_train.distributed import end_ranks_together
 from no_time_to_train.errors import InputError
 from no_time_to_train.outputs import (
     PICTURES,
@@ -131,6 +132,7 @@ class NoTimeToTrainCLI(LightningCLI):
 
     def before_test(self) -> None:
         """Load the memory."""
+        end_ranks_together(self.trainer)
         if self.model.test_mode in READS_MEMORY:
             self.model.load_memory(Path(self.config.test.ckpt_path))
         self.ready = time.monotonic()
@@ -138,8 +140,6 @@ class NoTimeToTrainCLI(LightningCLI):
     def after_test(self) -> None:
         """Store what the stage has left."""
         self.finished = time.monotonic()
-        if self.trainer.interrupted:
-            raise InputError("interrupted; nothing was written")
         log_dir = self.trainer.log_dir  # asks all ranks
         finish: dict[TestMode, Callable[[str | None], None]] = {
             TestMode.fill_memory: self._store_memory,
@@ -226,6 +226,7 @@ def main(arguments: list[str] | None = None) -> None:
             args=[command_line.current_class_paths(each) for each in arguments or sys.argv[1:]],
         )
     except Exception as error:
+        termination.await_failed_rank()
         sentence = _sentence(error)
         if sentence is None:
             raise
@@ -265,5 +266,6 @@ def _without_gpu(error: MisconfigurationException) -> str:
 
 
 def _leave(sentence: str) -> NoReturn:
-    sys.stderr.write(f"error: {sentence}\n")
+    with termination.signals_deferred():  # waits for ever where a signal has the last word
+        sys.stderr.write(f"error: {sentence}\n")
     sys.exit(2)
