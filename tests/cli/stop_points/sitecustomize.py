@@ -1,8 +1,8 @@
 """Makes a Python process wait at a named point, for tests that send it a signal there.
 
 Python imports this at its start where the folder is on PYTHONPATH. STOP_AT names the point:
-`import MODULE`, or `MODULE:FUNCTION` or `MODULE:CLASS.METHOD` with ` #N` for its Nth call. There the
-process with LOCAL_RANK STOP_RANK writes its id into the file STOP_FILE, and waits.
+`import MODULE`, or `MODULE:FUNCTION` or `MODULE:CLASS.METHOD` with ` #N` for its Nth call. There
+the process with LOCAL_RANK STOP_RANK writes its id into the file STOP_FILE, and waits.
 """
 
 import functools
