@@ -16,12 +16,14 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
-from no_time_to_train import command_line
+from no_time_to_train import command_line, termination
 from no_time_to_train.config import TestMode
+from no_time_to_train.dataset.annotations import CocoAnnotations
 from no_time_to_train.dataset.coco_evaluation import evaluate
-from no_time_to_train.dataset.coco_results import write_records
+from no_time_to_train.dataset.coco_results import warn_if_all_below, write_records
 from no_time_to_train.dataset.memory_checkpoint import write_memory
 from no_time_to_train.dataset.pictures import write_prediction_pictures
+from no_time_to_train.distributed import end_ranks_together
 from no_time_to_train.errors import InputError
 from no_time_to_train.outputs import (
     PICTURES,
@@ -29,6 +31,7 @@ from no_time_to_train.outputs import (
     semantic_results_path,
     write_metrics,
 )
+from no_time_to_train.pl_wrapper.limits import check_limit, limit_of
 from no_time_to_train.pl_wrapper.sam2matcher_pl import Sam2MatcherLightningModel
 
 logger = logging.getLogger(__name__)
@@ -131,6 +134,10 @@ class NoTimeToTrainCLI(LightningCLI):
 
     def before_test(self) -> None:
         """Load the memory."""
+        end_ranks_together(self.trainer)
+        data, loading = self.model.references or self.model.targets, self.model.data_load_cfgs
+        samples = 1 if data is None else len(data)
+        check_limit(self.trainer, self.model.test_mode, samples, loading.batch_size)
         if self.model.test_mode in READS_MEMORY:
             self.model.load_memory(Path(self.config.test.ckpt_path))
         self.ready = time.monotonic()
@@ -138,8 +145,6 @@ class NoTimeToTrainCLI(LightningCLI):
     def after_test(self) -> None:
         """Store what the stage has left."""
         self.finished = time.monotonic()
-        if self.trainer.interrupted:
-            raise InputError("interrupted; nothing was written")
         log_dir = self.trainer.log_dir  # asks all ranks
         finish: dict[TestMode, Callable[[str | None], None]] = {
             TestMode.fill_memory: self._store_memory,
@@ -165,8 +170,14 @@ class NoTimeToTrainCLI(LightningCLI):
         assert targets is not None
         records = [record for image in self.model.records.values() for record in image]
         self._export(settings, records)
-        category_ids = [category.id for category in targets.categories]
-        evaluation = evaluate(targets.annotations, category_ids, records)
+        limit = limit_of(self.trainer)
+        image_ids = list(targets.annotations.images)
+        ran = targets.annotations.restricted_to([image_ids[i] for i in self.model.records])
+        if len(ran.images) < len(image_ids):
+            numbers = len(ran.images), len(image_ids)
+            logger.info("Evaluated on the %d of %d images that ran (%s)", *numbers, limit)
+        self.model.warn_if_empty()
+        evaluation = evaluate(ran, [category.id for category in targets.categories], records)
         logger.info("%s", evaluation.text)
         if log_dir:
             seconds = {
@@ -179,12 +190,14 @@ class NoTimeToTrainCLI(LightningCLI):
                 path,
                 config=self.config_dump,
                 seconds=seconds,
-                images=len(self.model.records),
+                images=len(ran.images),
+                images_of_data_set=len(image_ids),
+                limited_by=limit,
                 evaluation=evaluation,
             )
             logger.info("Metrics written to %s", path)
         if self.model.model_cfg.test.online_vis:
-            self._draw(records)
+            self._draw(ran, records)
 
     def _export(self, settings: Any, records: list[Any]) -> None:
         named = semantic_results_path(settings.coco_semantic_split, settings.n_shot, settings.seed)
@@ -193,15 +206,16 @@ class NoTimeToTrainCLI(LightningCLI):
                 write_records(Path(path), records)
                 logger.info("%d results written to %s", len(records), path)
 
-    def _draw(self, records: list[Any]) -> None:
+    def _draw(self, annotations: CocoAnnotations, records: list[Any]) -> None:
         targets, config = self.model.targets, self.model.model_cfg
         assert targets is not None
         folder = PICTURES / (config.dataset_name or "dataset")
         root = config.test.imgs_path or self.model.dataset_cfgs.test.root
         paths = write_prediction_pictures(
-            targets.annotations, targets.categories, records, root, folder, config.test.vis_thr
+            annotations, targets.categories, records, root, folder, config.test.vis_thr
         )
         logger.info("%d pictures in %s", len(paths), folder)
+        warn_if_all_below(records, config.test.vis_thr)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -226,6 +240,7 @@ def main(arguments: list[str] | None = None) -> None:
             args=[command_line.current_class_paths(each) for each in arguments or sys.argv[1:]],
         )
     except Exception as error:
+        termination.await_failed_rank()
         sentence = _sentence(error)
         if sentence is None:
             raise
@@ -265,5 +280,6 @@ def _without_gpu(error: MisconfigurationException) -> str:
 
 
 def _leave(sentence: str) -> NoReturn:
-    sys.stderr.write(f"error: {sentence}\n")
+    with termination.signals_deferred():  # waits for ever where a signal has the last word
+        sys.stderr.write(f"error: {sentence}\n")
     sys.exit(2)

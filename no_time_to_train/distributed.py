@@ -1,14 +1,19 @@
-"""Several devices: who reads what, and how it comes together again in data set order."""
+"""Several devices: who reads what, how it comes together in data set order, and how ranks end."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch.distributed
+from lightning import Trainer
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 from torch.utils.data import Dataset, DistributedSampler
 
+from no_time_to_train import termination
 from no_time_to_train.errors import InputError
 
 Key = TypeVar("Key")
@@ -33,6 +38,33 @@ class RankSampler(DistributedSampler[Any]):
 
     def __len__(self) -> int:
         return len(self.own)
+
+
+class NoSignalHandlers(_SignalConnector):
+    """Lightning's handlers end a test with exit code 0, and store checkpoints to requeue jobs."""
+
+    def register_signal_handlers(self) -> None:
+        """Leave the handlers of this process as they are."""
+
+
+class RankLauncher(_SubprocessScriptLauncher):
+    """Starts the other ranks as Lightning does; all end when one of them fails."""
+
+    def _call_children_scripts(self) -> None:
+        os.environ[termination.RANK_ZERO_PID] = str(os.getpid())
+        super()._call_children_scripts()
+        termination.watch_ranks(self.procs)
+        self.procs = []  # leaves none to Lightning's observer, which would kill rank 0 unasked
+
+
+def end_ranks_together(trainer: Trainer) -> None:
+    """Let signals and failing ranks end the trainer's processes as `termination` describes."""
+    trainer._signal_connector = NoSignalHandlers(trainer)
+    launcher = trainer.strategy.launcher
+    if isinstance(launcher, _SubprocessScriptLauncher) and termination.is_installed():
+        trainer.strategy._launcher = RankLauncher(
+            launcher.cluster_environment, launcher.num_processes, launcher.num_nodes
+        )
 
 
 def gather_everywhere(local: Mapping[Key, Value]) -> dict[Key, Value]:

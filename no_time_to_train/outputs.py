@@ -55,6 +55,8 @@ def write_metrics(
     config: Mapping[str, Any],
     seconds: Mapping[str, float],
     images: int,
+    images_of_data_set: int,
+    limited_by: str | None,
     evaluation: Evaluation,
 ) -> None:
     """Write what a run was and what came of it, for scripts to read.
@@ -63,7 +65,9 @@ def write_metrics(
         path: Of the json.
         config: Every setting of the run.
         seconds: Wall time by part.
-        images: Targets of the run.
+        images: Targets that ran; the evaluation is of these.
+        images_of_data_set: All of them.
+        limited_by: The setting that left some out.
         evaluation: Its accuracy.
     """
     content = {
@@ -71,6 +75,8 @@ def write_metrics(
         "mask": evaluation.mask,
         "per_class": [asdict(result) for result in evaluation.per_class],
         "images": images,
+        "images_of_data_set": images_of_data_set,
+        "limited_by": limited_by,
         "seconds": {part: round(value, 3) for part, value in seconds.items()},
         "seconds_per_image": round(seconds["segment"] / images, 4),
         "seed": config.get("seed"),

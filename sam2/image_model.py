@@ -64,6 +64,9 @@ class ImageModel(nn.Module):
         self.sam_mask_decoder = mask_decoder
         self.image_size = image_size
         self.mask_size = image_size // MASK_STRIDE
+        self.best_iou: Tensor
+        """Best predicted IoU that `best_masks` has seen, also of masks that it dropped."""
+        self.register_buffer("best_iou", torch.tensor(-torch.inf), persistent=False)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -173,6 +176,7 @@ class ImageModel(nn.Module):
         self, image: DecoderImage, scored: ScoredPrompts, iou_threshold: float
     ) -> tuple[Tensor, Tensor]:
         ious, best = scored.ious[:, 1:].max(dim=1)  # (P,) each
+        self.best_iou = torch.cat([self.best_iou[None], ious]).max()
         kept = (ious > iou_threshold).nonzero()[:, 0]  # (M,), the only wait for the device
         masks = self.sam_mask_decoder.draw(image, scored, kept, 1 + best[kept, None])
         return masks[:, 0], ious[kept]

@@ -12,9 +12,9 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -79,6 +79,13 @@ class CocoAnnotations:
     def of_image(self, image_id: Id) -> list[Annotation]:
         """The instances of one image, in file order."""
         return self._by_image.get(image_id, [])
+
+    def restricted_to(self, image_ids: Collection[Id]) -> CocoAnnotations:
+        """The same without all other images and their instances."""
+        wanted = set(image_ids)
+        images = {key: image for key, image in self.images.items() if key in wanted}
+        annotations = [each for each in self.annotations if each.image_id in images]
+        return replace(self, images=images, annotations=annotations)
 
     @cached_property
     def _by_image(self) -> dict[Id, list[Annotation]]:

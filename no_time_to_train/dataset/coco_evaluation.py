@@ -21,16 +21,19 @@ PRINTED_CLASSES = 100
 
 @dataclass(frozen=True)
 class ClassResult:
-    """Average precision of one class, in [0, 1]; -1 where it has no ground truth."""
+    """Average precision of one class, in [0, 1].
+
+    -1 where other classes have ground truth and this one has none; None where none has any.
+    """
 
     category_id: int
     name: str
     instances: int
     """Ground truth instances that can be found: crowds are not counted."""
-    box_ap: float
-    box_ap50: float
+    box_ap: float | None
+    box_ap50: float | None
     mask_ap: float | None
-    """None where the ground truth has no masks."""
+    """None also where the ground truth has no masks."""
     mask_ap50: float | None
 
 
@@ -38,10 +41,11 @@ class ClassResult:
 class Evaluation:
     """What COCOeval says about a list of results."""
 
-    box: dict[str, float]
-    """COCOeval's 12 numbers for boxes, by name (AP, AP50, ..., ARl); -1 without ground truth."""
+    box: dict[str, float] | None
+    """COCOeval's 12 numbers for boxes, by name (AP, AP50, ..., ARl); -1 without ground truth of
+    that size, None without any ground truth."""
     mask: dict[str, float] | None
-    """The same for masks; None where the ground truth has no masks."""
+    """The same for masks; None also where the ground truth has no masks."""
     per_class: list[ClassResult]
     """Every wanted class, by category id."""
     text: str
@@ -70,6 +74,8 @@ def evaluate(
     wanted, wanted_ids = sorted(category_ids), set(category_ids)
     ranks = _image_ranks(annotations)
     truths = [a for a in annotations.annotations if a.category_id in wanted_ids]
+    if all(truth.iscrowd for truth in truths):
+        return _without_truth(annotations, wanted)
     without_mask = sum(truth.segmentation is None for truth in truths)
     images = _sized_images(annotations, records)
     truth_groups = _truth_groups(truths, images, ranks, with_masks=not without_mask)
@@ -84,6 +90,17 @@ def evaluate(
     )
     text = f"BBOX RESULTS:\n{box_lines}SEGM RESULTS:\n{mask_lines}\n{_table(per_class)}"
     return Evaluation(box_numbers, mask_numbers, per_class, text)
+
+
+def _without_truth(annotations: CocoAnnotations, wanted: Sequence[int]) -> Evaluation:
+    """Nothing to measure: no crowd can be found."""
+    names = {category.id: category.name for category in annotations.categories}
+    per_class = [ClassResult(key, names[key], 0, None, None, None, None) for key in wanted]
+    text = (
+        f"No ground truth: {annotations.path} has no instance of the wanted classes on these "
+        f"images ({len(annotations.images)}), so there is no average precision."
+    )
+    return Evaluation(None, None, per_class, text)
 
 
 def _check(records: Sequence[CocoRecord], annotations: CocoAnnotations) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -16,6 +17,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and readers of records do wi
     from torch import Tensor
 
     from no_time_to_train.structures import Prediction
+
+logger = logging.getLogger(__name__)
 
 
 class CompressedRle(TypedDict):
@@ -74,6 +77,19 @@ def _encode(masks: Tensor) -> list[CompressedRle]:
     columns = masks.cpu().numpy().transpose(1, 2, 0)  # (H, W, M)
     rles = rle_codec.encode(np.asfortranarray(columns, dtype=np.uint8))
     return [CompressedRle(size=rle["size"], counts=rle["counts"].decode()) for rle in rles]
+
+
+def warn_if_all_below(records: Sequence[CocoRecord], threshold: float) -> None:
+    """Tell why pictures show no prediction, where the threshold is the reason."""
+    best = max((record["score"] for record in records), default=None)
+    if best is not None and best <= threshold:
+        logger.warning(
+            "The pictures show no prediction: 0 of %d instances are above vis_thr %s, the best "
+            "score is %.3g",
+            len(records),
+            threshold,
+            best,
+        )
 
 
 def write_records(path: Path, records: Iterable[CocoRecord]) -> None:

@@ -7,11 +7,19 @@ import logging
 import sys
 from collections.abc import Callable
 
+from no_time_to_train import termination
 from no_time_to_train.errors import InputError
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Run a tool; an InputError becomes one line on stderr and exit code 2, without a traceback."""
+    """Run a tool; an InputError becomes one line on stderr and exit code 2, without a traceback.
+
+    A signal ends it with one line, too, and the exit code that shells expect.
+    """
+    termination.run(lambda: _run(main))
+
+
+def _run(main: Callable[[], None]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         main()

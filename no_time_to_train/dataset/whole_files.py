@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from no_time_to_train import termination
 from no_time_to_train.errors import InputError
 
 
@@ -22,16 +23,17 @@ def replacing(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
     """
     # In the same folder: only within one file system is a rename a single step.
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = unfinished.open(mode, encoding=None if "b" in mode else "utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write {path} ({error.strerror}); choose another place") from None
-    try:
+    with termination.temporary(unfinished):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with termination.signals_deferred():
+                file = unfinished.open(mode, encoding=None if "b" in mode else "utf-8")
+        except OSError as error:
+            raise InputError(
+                f"cannot write {path} ({error.strerror}); choose another place"
+            ) from None
         with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        termination.replace(unfinished, path)

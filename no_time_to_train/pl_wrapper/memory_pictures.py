@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from no_time_to_train import termination
 from no_time_to_train.models.segmenter import Segmenter, reference_weights
 from no_time_to_train.structures import Reference
 from no_time_to_train.visualization.memory import draw_reference
@@ -19,7 +21,8 @@ class MemoryPictures(Callback):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._staged: tempfile.TemporaryDirectory[str] | None = None
+        self._staged: Path | None = None
+        self._removal = ExitStack()
 
     @torch.inference_mode()
     def draw(self, segmenter: Segmenter, reference: Reference, name: str) -> None:
@@ -48,15 +51,15 @@ class MemoryPictures(Callback):
     def finish(self) -> None:
         """Move the pictures of this rank into their folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for path in sorted(self._stage().iterdir()):
-            path.replace(self.folder / path.name)
+        with termination.signals_deferred():
+            for path in sorted(self._stage().iterdir()):
+                termination.replace(path, self.folder / path.name)
         self.discard()
 
     def discard(self) -> None:
         """Remove what was not finished."""
-        if self._staged is not None:
-            self._staged.cleanup()
-            self._staged = None
+        self._removal.close()
+        self._staged = None
 
     def on_exception(self, trainer: Trainer, module: LightningModule, error: BaseException) -> None:
         """Leave no picture of a run that failed; Lightning calls this."""
@@ -66,5 +69,7 @@ class MemoryPictures(Callback):
         # Beside the folder, so that a move is a rename.
         if self._staged is None:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self._staged = tempfile.TemporaryDirectory(prefix=".drawing_", dir=self.folder.parent)
-        return Path(self._staged.name)
+            with termination.signals_deferred():
+                self._staged = Path(tempfile.mkdtemp(prefix=".drawing_", dir=self.folder.parent))
+                self._removal.enter_context(termination.temporary(self._staged))
+        return self._staged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ from no_time_to_train.pl_wrapper.loading import image_loader
 from no_time_to_train.pl_wrapper.memory_pictures import MemoryPictures
 from no_time_to_train.structures import Prediction, Reference, Target
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_LOADING = DataLoadConfig()
 
 
@@ -53,7 +56,8 @@ class Sam2MatcherLightningModel(LightningModule):
     """Fills, finalises, shows or uses a reference memory, as the test mode says.
 
     Construction checks settings and data; networks are built when the trainer starts. Results are
-    left in `segmenter`, `records` and `pictures` for the command line to store.
+    left in `segmenter`, `records`, `best_iou` (of all proposals, also dropped ones) and `pictures`
+    for the command line to store.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class Sam2MatcherLightningModel(LightningModule):
         self.stage = STAGES[test_mode]
         self.memory: MemoryFile | None = None
         self.records: dict[int, list[CocoRecord]] = {}
+        self.best_iou = 0.0
         preflight.check_weights(model_cfg, self.stage.encoder, self.stage.proposer)
         self.references = self._read_references() if self.stage.references else None
         self.targets = self._read_targets() if self.stage.targets else None
@@ -163,6 +168,17 @@ class Sam2MatcherLightningModel(LightningModule):
         sampler = RankSampler(data, self.trainer.world_size, self.trainer.global_rank)
         return image_loader(data, sampler, self.data_load_cfgs)
 
+    def warn_if_empty(self) -> None:
+        """Tell how far a run that found nothing was from finding something."""
+        if not any(self.records.values()):
+            logger.warning(
+                "Nothing was found in %d images: the best predicted IoU of a proposal was %.2f, "
+                "and sam2_infer_cfgs.iou_thr is %s",
+                len(self.records),
+                self.best_iou,
+                self.model_cfg.sam2_infer_cfgs.iou_thr,
+            )
+
     def transfer_batch_to_device(self, batch: Any, device: torch.device, index: int) -> Any:
         """Leave batches where they are: the segmenter moves the tensors that it needs."""
         return batch
@@ -206,6 +222,9 @@ class Sam2MatcherLightningModel(LightningModule):
     def _gather_records(self) -> None:
         self.background.finish()
         self.records = gather_to_first(self.records)
+        assert self.segmenter.proposer is not None
+        best = float(self.segmenter.proposer.network.best_iou)
+        self.best_iou = max(gather_to_first({self.global_rank: best}).values(), default=best)
 
     def _gather_nothing(self) -> None:
         """Every rank has the same already."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from no_time_to_train import termination
 from no_time_to_train.errors import InputError
 from no_time_to_train.visualization.labels import Label, draw_labels
 from no_time_to_train.visualization.palette import class_colours
@@ -100,11 +101,12 @@ def save_picture(path: Path, rgb: Picture) -> None:
         raise InputError(f"{path} has no image format's suffix; end its name in .jpg or .png")
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    try:
-        Image.fromarray(rgb).save(unfinished, image_format, **_ENCODING.get(image_format, {}))
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with termination.temporary(unfinished):
+        with termination.signals_deferred():
+            file = unfinished.open("wb")
+        with file:
+            Image.fromarray(rgb).save(file, image_format, **_ENCODING.get(image_format, {}))
+        termination.replace(unfinished, path)
 
 
 def _tint(

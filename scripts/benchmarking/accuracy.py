@@ -71,5 +71,5 @@ def demo_accuracy(records: Sequence[Sequence[CocoRecord]]) -> tuple[float, float
         for record in of_image
     ]
     result = evaluate(annotations, category_ids, found)
-    assert result.mask is not None
+    assert result.box is not None and result.mask is not None
     return result.box["AP"], result.mask["AP"]

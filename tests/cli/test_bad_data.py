@@ -232,4 +232,9 @@ def test_targets_without_ground_truth__give_results_all_the_same(ready: Path) ->
     outcome = segment(*settings(t_json_file=path), "--export_result", "out.json")
     assert outcome.code == 0, outcome.err
     assert json.loads(Path("out.json").read_text())
-    assert "(AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = -1.000" in outcome.out
+    assert "No ground truth: changed.json" in outcome.out
+    assert "-1.000" not in outcome.out
+    (metrics,) = Path("work_dirs").rglob("metrics.json")
+    written = json.loads(metrics.read_text())
+    assert written["box"] is None and written["mask"] is None
+    assert {row["box_ap"] for row in written["per_class"]} == {None}

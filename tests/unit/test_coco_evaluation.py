@@ -126,11 +126,25 @@ def test_evaluate__no_records_give_zeros(data_set: Folder) -> None:
 
 
 @pytest.mark.parametrize("records", [[], [found([10, 10, 40, 50])]])
-def test_evaluate__no_ground_truth_gives_minus_one(data_set: Folder, records: list) -> None:
-    evaluation = evaluate(data_set(), [9], records)
-    assert set(evaluation.box.values()) == set(evaluation.mask.values()) == {-1}
-    assert evaluation.per_class[0].instances == 0
-    assert evaluation.text.splitlines()[-1].split() == ["class", "9", "0", "-", "-", "-", "-"]
+@pytest.mark.parametrize(
+    "truths", [(), (truth([10, 10, 40, 50], category_id=16),), (truth([1, 1, 9, 9], iscrowd=1),)]
+)
+def test_evaluate__no_ground_truth_gives_a_sentence(
+    data_set: Folder, records: list, truths: tuple
+) -> None:
+    evaluation = evaluate(data_set(*truths), [9], records)
+    assert evaluation.box is None and evaluation.mask is None
+    (row,) = evaluation.per_class
+    assert (row.name, row.instances, row.box_ap, row.mask_ap50) == ("class 9", 0, None, None)
+    assert evaluation.text.startswith("No ground truth: ")
+    assert "-1" not in evaluation.text.replace(str(data_set.path), "")
+
+
+def test_evaluate__one_class_without_ground_truth_keeps_the_table(data_set: Folder) -> None:
+    box = [10, 10, 40, 50]
+    evaluation = evaluate(data_set(truth(box)), [9, 16], [found(box)])
+    assert evaluation.box["AP"] == pytest.approx(1)
+    assert evaluation.text.splitlines()[-1].split() == ["class", "16", "0", "-", "-", "-", "-"]
 
 
 @pytest.mark.parametrize("ids", [("b", "a"), (7, "7"), (-3, 10**12)])

@@ -1,0 +1,20 @@
+"""The entry points: `run_lightening.py`, `no-time-to-train` and `python -m no_time_to_train`."""
+
+from __future__ import annotations
+
+from no_time_to_train import termination
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    termination.run(_command)
+
+
+def _command() -> None:
+    from no_time_to_train.cli import main  # takes seconds, in which signals are handled already
+
+    main()
+
+
+if __name__ == "__main__":
+    main()

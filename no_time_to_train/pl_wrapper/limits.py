@@ -1,0 +1,43 @@
+"""Runs that the trainer is told to cut short: what may be left out, and what is said about it."""
+
+from __future__ import annotations
+
+from lightning import Trainer
+
+from no_time_to_train.config import TestMode
+from no_time_to_train.errors import InputError
+
+
+def limit_of(trainer: Trainer) -> str | None:
+    """The setting that lets fewer batches run than there are, as a user writes it."""
+    fast: int | bool = trainer.fast_dev_run  # type: ignore[attr-defined]  # set, not declared
+    if fast:
+        return f"--trainer.fast_dev_run {fast}"
+    limit = trainer.limit_test_batches
+    whole = isinstance(limit, float) and limit == 1
+    return None if whole else f"--trainer.limit_test_batches {limit}"
+
+
+def check_limit(trainer: Trainer, mode: TestMode, samples: int, batch_size: int) -> None:
+    """Refuse a limit that leaves nothing to do, or leaves references out of a memory.
+
+    Args:
+        trainer: With its limit, and the number of ranks.
+        mode: The stage; a test may run on some of its images.
+        samples: Images or references, all ranks together.
+        batch_size: Of one rank.
+
+    Raises:
+        InputError: No batch would run, or too few.
+    """
+    limit = trainer.limit_test_batches
+    of_a_rank = -(-samples // (trainer.num_devices * trainer.num_nodes))
+    batches = -(-of_a_rank // batch_size)
+    allowed = int(batches * limit) if isinstance(limit, float) else min(limit, batches)
+    if mode is TestMode.test and allowed == 0:
+        raise InputError(f"{limit_of(trainer)} lets no image run; allow at least one batch")
+    if mode is not TestMode.test and allowed < batches:
+        raise InputError(
+            f"{limit_of(trainer)} lets {allowed} of {batches} batches run, but {mode.value} needs "
+            "them all; only a test can be limited"
+        )

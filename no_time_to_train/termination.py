@@ -1,0 +1,290 @@
+"""How a command ends before its time: on a signal, or because another rank has failed.
+
+At once, with one sentence, the exit code that shells expect (128 + the signal) and no unfinished
+file. A thread of its own does it, without unwinding the stack: the main thread may be inside a call
+that returns late or never (a collective whose peer is gone), or inside a library that swallows
+exceptions.
+
+Only the standard library is imported, so that this is set up before the seconds that imports take.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+SIGNALS = {
+    getattr(signal, name)
+    for name in ("SIGHUP", "SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+    if hasattr(signal, name)
+}
+"""What users, terminals and batch systems end a process with."""
+RANK_ZERO_PID = "NO_TIME_TO_TRAIN_RANK_ZERO_PID"
+"""Environment variable by which rank 0 tells the ranks that it starts who watches over them."""
+
+POLL_SECONDS = 0.5
+LOCK_SECONDS = 5.0
+"""Longest wait for a rename that is under way."""
+RANKS_SECONDS = 10.0
+"""Time that the other ranks have to remove what they have not finished."""
+FAILURE_SECONDS = 3.0
+"""Time in which a failure that another rank has caused is told from one of this rank's own."""
+FINISH_SECONDS = 60.0
+"""Time in which the other ranks must end after rank 0 has."""
+
+_lock = threading.RLock()
+"""Held while files are created or renamed; the thread that ends the process never releases it."""
+_temporary: set[Path] = set()
+_written: list[Path] = []
+_ranks: list[subprocess.Popen[Any]] = []
+_wakeup: socket.socket | None = None
+_first_signal: float | None = None
+
+
+# --- What a command that writes files uses.
+
+
+@contextmanager
+def temporary(path: Path) -> Iterator[None]:
+    """Remove a file or folder at the end of the block, and also when a signal ends the process.
+
+    Args:
+        path: It need not exist, neither before the block nor after it.
+    """
+    _temporary.add(path)
+    try:
+        yield
+    finally:
+        _remove(path)
+        _temporary.discard(path)
+
+
+@contextmanager
+def signals_deferred() -> Iterator[None]:
+    """Let no signal end the process inside the block: for opening and renaming files, no more."""
+    with _lock:
+        yield
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename a file that is complete; messages will say that it was written."""
+    with signals_deferred():
+        source.replace(target)
+        _written.append(target)
+
+
+# --- What an entry point uses.
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a command: signals end it, and so does the failure of a rank; it leaves when all have.
+
+    Args:
+        main: The command; it leaves with SystemExit where it fails.
+    """
+    install()
+    try:
+        main()
+        _await_ranks()
+    except BaseException as error:
+        with _lock:  # held for ever while a signal ends the process: nothing more is said then
+            if not _several_processes():
+                raise
+            # Without the libraries' own endings, which may wait for ranks that are gone.
+            _leave(_exit_code(error))
+
+
+def install() -> None:
+    """Let signals end this process from now on; those it was started to ignore stay ignored."""
+    global _wakeup
+    reader, _wakeup = socket.socketpair()
+    _wakeup.setblocking(False)
+    signal.set_wakeup_fd(_wakeup.fileno(), warn_on_full_buffer=False)
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _handle)
+    os.register_at_fork(after_in_child=_reset_in_child)
+    threading.Thread(target=_watch, args=(reader,), name="signals", daemon=True).start()
+
+
+def is_installed() -> bool:
+    """Whether this process ends in the way described here."""
+    return _wakeup is not None
+
+
+def watch_ranks(processes: Sequence[subprocess.Popen[Any]]) -> None:
+    """End with these processes, ranks 1, 2, ...: when one fails, all end, with its exit code."""
+    _ranks.extend(processes)
+
+
+def await_failed_rank() -> None:
+    """Give this process time to end because of another rank, before it says why it fails itself.
+
+    Does not return where another rank has failed: that rank's message is the only one.
+    """
+    if _several_processes():
+        # Rank 0 first, whose end ends the others: of several that fail alike, it alone says so.
+        time.sleep(FAILURE_SECONDS if _ranks else 2 * FAILURE_SECONDS)
+
+
+# --- How it works.
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    """Python's side of a signal, in the main thread: a second one waits for nothing."""
+    global _first_signal
+    _first_signal = _first_signal or time.monotonic()
+    if time.monotonic() - _first_signal > 1:  # not one signal that comes by two ways
+        _kill(_ranks)
+        _remove_temporary()
+        os._exit(128 + number)
+
+
+def _reset_in_child() -> None:
+    """In a forked process, such as one that reads images: signals are its parent's business."""
+    global _lock
+    signal.set_wakeup_fd(-1)  # it leads to the parent's thread
+    _lock = threading.RLock()
+    _temporary.clear()
+    _ranks.clear()
+    for number in SIGNALS:
+        if signal.getsignal(number) is _handle:
+            # A terminal sends SIGINT to all; the parent ends its children.
+            signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+
+
+def _watch(reader: socket.socket) -> None:
+    while True:
+        ready, _, _ = select.select([reader], [], [], POLL_SECONDS)
+        for number in reader.recv(4096) if ready else b"":
+            if number in SIGNALS:
+                _end(128 + number, f"stopped by {_signal_name(number)}")
+        _check_ranks()
+
+
+def _check_ranks() -> None:
+    if _is_started_rank() and os.getppid() != int(os.environ[RANK_ZERO_PID]):
+        _end(1, None)
+    for rank, process in enumerate(_ranks, start=1):
+        code = process.poll()
+        if code and code < 0:
+            _end(128 - code, f"rank {rank} was stopped by {_signal_name(-code)}")
+        if code and code - 128 in SIGNALS:  # it has left the message to rank 0
+            _end(code, f"rank {rank} was stopped by {_signal_name(code - 128)}")
+        if code:
+            _end(code, None)
+
+
+def _end(code: int, cause: str | None) -> NoReturn:
+    """Leave nothing unfinished, and end; runs in the thread that watches."""
+    _lock.acquire(timeout=LOCK_SECONDS)
+    if cause and not _is_started_rank():
+        _print(f"error: {cause}; {_what_was_written()}\n")
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    _remove_temporary()
+    _end_ranks()
+    _end_forked_processes()
+    _remove_temporary()
+    os._exit(code)
+
+
+def _exit_code(error: BaseException) -> int:
+    if not isinstance(error, SystemExit):
+        traceback.print_exception(error)
+        return 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return error.code if isinstance(error.code, int) else int(error.code is not None)
+
+
+def _print(text: str) -> None:
+    """Write to stderr past Python's buffer, whose lock the main thread may hold, if it is read."""
+    with suppress(OSError):
+        before = "\n" if os.isatty(2) else ""  # a progress bar may stand there
+        if select.select([], [2], [], 2)[1]:
+            os.write(2, (before + text).encode())
+
+
+def _what_was_written() -> str:
+    names = [str(path) for path in _written[:2]]
+    if not names:
+        return "rank 0 had written nothing" if _ranks else "nothing was written"
+    if len(_written) > len(names):
+        names.append(f"{len(_written) - len(names)} more files")
+    return f"written before that: {', '.join(names)}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _is_started_rank() -> bool:
+    return RANK_ZERO_PID in os.environ and os.environ.get("LOCAL_RANK", "0") != "0"
+
+
+def _several_processes() -> bool:
+    return bool(_ranks) or _is_started_rank()
+
+
+def _await_ranks() -> None:
+    """Wait for the other ranks; the watching thread ends this one if they fail."""
+    deadline = time.monotonic() + FINISH_SECONDS
+    while any(process.poll() is None for process in _ranks):
+        if time.monotonic() > deadline:
+            with _lock:
+                _print(f"error: a rank still runs {FINISH_SECONDS:.0f} s after rank 0 was done\n")
+                _leave(1)
+        time.sleep(POLL_SECONDS / 5)
+    _check_ranks()
+
+
+def _end_ranks() -> None:
+    for process in _ranks:
+        process.terminate()
+    deadline = time.monotonic() + RANKS_SECONDS
+    while time.monotonic() < deadline and any(process.poll() is None for process in _ranks):
+        time.sleep(POLL_SECONDS / 10)
+    _kill(_ranks)
+
+
+def _end_forked_processes() -> None:
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is not None:
+        _kill(multiprocessing.active_children())
+
+
+def _kill(processes: Sequence[Any]) -> None:
+    for process in processes:
+        with suppress(OSError, ValueError):  # it has ended already
+            process.kill()
+
+
+def _remove_temporary() -> None:
+    for path in list(_temporary):
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        return
+    shutil.rmtree(path, ignore_errors=True)
