@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMON = {"structures", "config", "errors"}
+COMMON = {"structures", "config", "errors", "files", "output_checks"}
 ALLOWED = {  # room: rooms of ours that it may import
     "cli": COMMON | {"pl_wrapper", "dataset", "command_line", "outputs"},
     "command_line": COMMON,
@@ -18,6 +18,8 @@ ALLOWED = {  # room: rooms of ours that it may import
     "visualization": COMMON,
     "distributed": {"errors"},
     "config": {"errors"},
+    "files": {"errors"},
+    "output_checks": {"errors", "files"},
     "structures": set(),
     "errors": set(),
     "sam2": set(),
