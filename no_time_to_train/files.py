@@ -75,15 +75,16 @@ def replacing(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
     replaced. Folders are made as needed. Text is UTF-8.
 
     Raises:
-        InputError: The folder cannot be written to, or the disk is full.
+        InputError: There is something else than a regular file, the folder cannot be written to, or
+            the disk is full.
     """
+    check_regular_file(path, "the output")
     try:
         target = Path(os.path.realpath(path))
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished, file = _open_unfinished(target, mode)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot write {path} ({reason}); choose another place") from None
+    except OSError as error:
+        raise InputError(f"cannot write {path} ({error.strerror}); choose another place") from None
     try:
         with file:
             yield file
