@@ -25,18 +25,22 @@ from no_time_to_train.dataset.memory_checkpoint import write_memory
 from no_time_to_train.dataset.pictures import write_prediction_pictures
 from no_time_to_train.distributed import end_ranks_together
 from no_time_to_train.errors import InputError
+from no_time_to_train.files import WRITE_FAILURES
+from no_time_to_train.output_checks import prepare_outputs
 from no_time_to_train.outputs import (
-    PICTURES,
-    check_writable,
+    WRITES_MEMORY,
+    log_outputs,
+    named_inputs,
+    named_outputs,
     semantic_results_path,
     write_metrics,
 )
 from no_time_to_train.pl_wrapper.limits import check_limit, limit_of
 from no_time_to_train.pl_wrapper.sam2matcher_pl import Sam2MatcherLightningModel
+from no_time_to_train.pl_wrapper.saved_config import SavedConfig
 
 logger = logging.getLogger(__name__)
 
-WRITES_MEMORY = {TestMode.fill_memory, TestMode.postprocess_memory}
 READS_MEMORY = {TestMode.postprocess_memory, TestMode.vis_memory, TestMode.test}
 
 ABOUT = "Find and segment every instance of a class from a few annotated reference images."
@@ -115,22 +119,16 @@ class NoTimeToTrainCLI(LightningCLI):
                 f"--model.test_mode {mode.value} needs --ckpt_path FILE, the memory of the stage "
                 "before it"
             )
-        for flag, path in self._outputs(settings).items():
-            check_writable(path, flag)
+        prepare_outputs(named_outputs(settings), named_inputs(settings))
 
-    def _outputs(self, settings: Any) -> dict[str, Path]:
-        model = settings.model.init_args.model_cfg
-        outputs = {
-            flag: Path(settings[flag.removeprefix("--")])
-            for flag in ("--out_path", "--export_result")
-            if settings[flag.removeprefix("--")]
-        }
-        named = semantic_results_path(settings.coco_semantic_split, settings.n_shot, settings.seed)
-        if named:
-            outputs["the results file"] = named
-        if model.test.online_vis or settings.model.init_args.test_mode is TestMode.vis_memory:
-            outputs["the folder of pictures"] = PICTURES / "picture"
-        return outputs
+    def after_instantiate_classes(self) -> None:
+        """Check the outputs again, now that the images and the log folder are known."""
+        settings = self.config.test
+        outputs: dict[str, Any] = named_outputs(settings) | log_outputs(self.trainer)
+        outputs["the picture"] = self.model.picture_paths()
+        inputs: dict[str, Any] = named_inputs(settings)
+        inputs["the image"] = self.model.image_paths()
+        prepare_outputs(outputs, inputs)
 
     def before_test(self) -> None:
         """Load the memory."""
@@ -209,7 +207,7 @@ class NoTimeToTrainCLI(LightningCLI):
     def _draw(self, annotations: CocoAnnotations, records: list[Any]) -> None:
         targets, config = self.model.targets, self.model.model_cfg
         assert targets is not None
-        folder = PICTURES / (config.dataset_name or "dataset")
+        folder = config.pictures_folder
         root = config.test.imgs_path or self.model.dataset_cfgs.test.root
         paths = write_prediction_pictures(
             annotations, targets.categories, records, root, folder, config.test.vis_thr
@@ -234,7 +232,7 @@ def main(arguments: list[str] | None = None) -> None:
             subclass_mode_model=True,
             parser_class=command_line.OneLineParser,
             parser_kwargs=PARSER_KWARGS,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=SavedConfig,
             seed_everything_default=False,
             auto_configure_optimizers=False,
             args=[command_line.current_class_paths(each) for each in arguments or sys.argv[1:]],
@@ -269,6 +267,9 @@ def _sentence(error: BaseException | None) -> str | None:
         if isinstance(error, InputError):
             # torch re-raises a worker's error with the traceback as text in front of the sentence.
             return " ".join(str(error).rpartition("InputError: ")[2].split())
+        if isinstance(error, OSError) and error.errno in WRITE_FAILURES:
+            what = error.filename or "a file of this run"
+            return f"{what} cannot be written ({error.strerror}); make room or choose another place"
         error = error.__cause__ or error.__context__
     return None
 

@@ -7,8 +7,10 @@ stand in `pl_wrapper/preflight.py`.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from no_time_to_train.errors import InputError
@@ -38,6 +40,12 @@ Sam2Name = Literal[
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 SAM2_STRIDE = 32
 """Pixels per step of SAM 2's coarsest feature map."""
+PICTURES = Path("results_analysis")
+"""Where the pictures of every data set go."""
+MEMORY_PICTURES = "memory_vis"
+"""The folder in it for pictures of memories."""
+MAX_NAME_BYTES = 255
+"""Longest name of a file or folder on the usual file systems."""
 
 
 class TestMode(str, Enum):
@@ -60,6 +68,34 @@ class ClassNames(tuple[str, ...]):
 def _require(holds: bool, sentence: str) -> None:
     if not holds:
         raise InputError(sentence)
+
+
+def _check_folder_name(name: str) -> None:
+    """Keep a folder of pictures inside PICTURES, and out of that of the memories."""
+    parts = PurePosixPath(name).parts
+    inside = bool(parts) and not name.startswith("/") and ".." not in parts and "\0" not in name
+    _require(
+        inside,
+        f"model_cfg.dataset_name {name!r} does not name a folder inside {PICTURES}/; give it a "
+        "name such as my_data, without '..' and not beginning with a slash",
+    )
+    try:
+        longest = max(len(os.fsencode(part)) for part in parts)
+    except UnicodeEncodeError:
+        raise InputError(
+            f"model_cfg.dataset_name {name!r} has characters that no file name can have; give it "
+            "another name"
+        ) from None
+    _require(
+        longest <= MAX_NAME_BYTES,
+        f"model_cfg.dataset_name {name[:20]}... is {longest} bytes long, and a folder's name has "
+        f"at most {MAX_NAME_BYTES}; shorten it",
+    )
+    _require(
+        parts[0].casefold() != MEMORY_PICTURES,
+        f"model_cfg.dataset_name {name!r} is the folder that vis_memory draws into; give it "
+        "another name",
+    )
 
 
 @dataclass(frozen=True)
@@ -197,6 +233,20 @@ class ModelConfig:
     dataset_name: str | None = None
     """Folder name for pictures, under results_analysis/."""
     test: VisualizationConfig = field(default_factory=VisualizationConfig)
+
+    def __post_init__(self) -> None:
+        if self.dataset_name is not None:
+            _check_folder_name(self.dataset_name)
+
+    @property
+    def pictures_folder(self) -> Path:
+        """Where the pictures of predictions go."""
+        return PICTURES / (self.dataset_name or "dataset")
+
+    @property
+    def memory_pictures_folder(self) -> Path:
+        """Where the pictures of a memory go."""
+        return PICTURES / MEMORY_PICTURES / (self.dataset_name or "dataset")
 
 
 @dataclass(frozen=True)

@@ -3,39 +3,86 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from no_time_to_train.config import TestMode
 from no_time_to_train.dataset.coco_evaluation import Evaluation
-from no_time_to_train.dataset.whole_files import replacing
 from no_time_to_train.errors import InputError
+from no_time_to_train.files import replacing
 
-PICTURES = Path("results_analysis")
+if TYPE_CHECKING:
+    from lightning import Trainer
+
+LOG_FILES = ("config.yaml", "metrics.json", "hparams.yaml", "metrics.csv")
+"""In the log folder; the last two come from Lightning's logger."""
+WRITES_MEMORY = {TestMode.fill_memory, TestMode.postprocess_memory}
 VERSIONS_OF = ("no-time-to-train", "torch", "torchvision", "lightning", "numpy", "pycocotools")
 
 
-def check_writable(path: Path, setting: str) -> None:
-    """Refuse an output that could not be written, before the hours that lead up to it.
+def named_outputs(settings: Any) -> dict[str, Path]:
+    """The files that flags of a `test` command name, by what the user calls them.
 
     Args:
-        path: The file to be written; missing folders will be made.
-        setting: What the user calls it.
+        settings: Of the command, as parsed.
+    """
+    mode = settings.model.init_args.test_mode
+    outputs = {}
+    if mode in WRITES_MEMORY:
+        outputs["--out_path"] = Path(settings.out_path)
+    if mode is TestMode.test:
+        if settings.export_result is not None:
+            outputs["--export_result"] = Path(settings.export_result)
+        named = semantic_results_path(settings.coco_semantic_split, settings.n_shot, settings.seed)
+        if named:
+            outputs["the results file"] = named
+    return outputs
+
+
+def named_inputs(settings: Any) -> dict[str, Path | list[Path]]:
+    """The files that settings of a `test` command name, those included that its stage leaves alone.
+
+    Args:
+        settings: Of the command, as parsed.
+    """
+    model, datasets = settings.model.init_args.model_cfg, settings.model.init_args.dataset_cfgs
+    inputs: dict[str, Path | list[Path]] = {
+        "model_cfg.sam2_ckpt_path": Path(model.sam2_ckpt_path),
+        "model_cfg.encoder_ckpt_path": Path(model.encoder_ckpt_path),
+        "dataset_cfgs.fill_memory.json_file": Path(datasets.fill_memory.json_file),
+        "dataset_cfgs.fill_memory.memory_pkl": Path(datasets.fill_memory.memory_pkl),
+        "dataset_cfgs.test.json_file": Path(datasets.test.json_file),
+        "--config": [Path(config.absolute) for config in settings.config or ()],
+    }
+    if settings.ckpt_path:
+        inputs["--ckpt_path"] = Path(settings.ckpt_path)
+    return inputs
+
+
+def log_outputs(trainer: Trainer) -> dict[str, Path]:
+    """The files that end up in the log folder, by what the user calls them.
 
     Raises:
-        InputError: It is a folder, or lies below something that is no folder or is write-protected.
+        InputError: The logger cannot tell its folder.
     """
-    if path.is_dir():
-        raise InputError(f"{setting} {path} is a folder; give it the name of a file in it")
-    existing = next(folder for folder in path.absolute().parents if folder.exists())
-    if not existing.is_dir():
-        raise InputError(f"{setting} {path} cannot be written: {existing} is a file, not a folder")
-    if not os.access(existing, os.W_OK):
-        raise InputError(f"{setting} {path} cannot be written: {existing} is write-protected")
+    logger = trainer.logger
+    if logger is None:
+        names, folder = LOG_FILES[:2], trainer.default_root_dir
+    else:
+        # Of a copy: asking fixes the number in the folder's name, and another run may be first.
+        try:
+            names, folder = LOG_FILES, copy(logger).log_dir or logger.save_dir
+        except OSError as error:
+            raise InputError(
+                f"trainer.logger: {error.filename} is no folder of logs ({error.strerror}); change "
+                "trainer.logger.save_dir"
+            ) from None
+    return {f"the log file {name}": Path(folder or ".") / name for name in names}
 
 
 def semantic_results_path(split: int | None, shots: int | None, seed: int | None) -> Path | None:

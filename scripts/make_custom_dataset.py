@@ -17,22 +17,31 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from http.client import HTTPException
 from pathlib import Path
+from urllib.parse import quote
 from urllib.request import urlopen
 
 import numpy as np
 
-from no_time_to_train.dataset.annotations import Annotation, Category, CocoAnnotations, ImageInfo
+from no_time_to_train.dataset.annotations import (
+    Annotation,
+    Category,
+    CocoAnnotations,
+    ImageInfo,
+    image_path,
+)
 from no_time_to_train.dataset.data_root import data_root
 from no_time_to_train.dataset.images import read_image, with_measured_size
 from no_time_to_train.dataset.script_entry import run_script
-from no_time_to_train.dataset.whole_files import replacing
 from no_time_to_train.errors import InputError
+from no_time_to_train.files import replacing
+from no_time_to_train.output_checks import Paths, prepare_outputs
 from no_time_to_train.visualization.predictions import Instance, draw_instances, save_picture
 
 REFERENCES = {"bird": 429819, "boat": 101435}
 """Class -> image that shows it."""
 TARGETS = (98636, 361948, 456065, 42279, 517410, 439274, 407180, 459673, 481301, 460598)
-SERVER = "http://images.cocodataset.org/train2017"
+# images.cocodataset.org itself shows the certificate of another host; this is the same storage.
+SERVER = "https://s3.amazonaws.com/images.cocodataset.org/train2017"
 TIMEOUT = 60  # seconds without a byte
 
 logger = logging.getLogger(__name__)
@@ -83,28 +92,42 @@ def fetch_image(image: ImageInfo, source_dir: Path, target_dir: Path) -> None:
     """Copy or download an image, unless it is there already.
 
     Raises:
-        InputError: It cannot be had, or something else comes in its place.
+        InputError: It cannot be had, something else comes in its place, or its name leads out of
+            the folders.
     """
-    target, source = target_dir / image.file_name, source_dir / image.file_name
+    target = image_path(target_dir, image.file_name)
+    source = image_path(source_dir, image.file_name)
     if target.is_file():
         return
-    content = source.read_bytes() if source.is_file() else _download(image.file_name, target_dir)
+    on_disk = source.is_file()
+    content = _read(source) if on_disk else _download(image.file_name, target_dir)
     with replacing(target, "wb") as file:
         file.write(content)
         file.flush()
         try:
             with_measured_size(image, read_image(file.name))
         except InputError:
-            origin = source if source.is_file() else f"{SERVER}/{image.file_name}"
+            origin = source if on_disk else _address(image.file_name)
             raise InputError(f"{origin} is not the image that COCO has; replace it") from None
 
 
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); replace the file") from None
+
+
+def _address(file_name: str) -> str:
+    return f"{SERVER}/{quote(file_name)}"
+
+
 def _download(file_name: str, target_dir: Path) -> bytes:
-    url = f"{SERVER}/{file_name}"
+    url = _address(file_name)
     logger.info("downloading %s", url)
     try:
         with urlopen(url, timeout=TIMEOUT) as response:
-            content: bytes = response.read()
+            content: bytes = response.read()  # fails if it is shorter than announced
     except (OSError, HTTPException) as error:
         raise InputError(
             f"{url} cannot be downloaded ({error}); put {file_name} of COCO train2017 into "
@@ -161,7 +184,16 @@ def make_data_set(coco: CocoAnnotations, source_dir: Path, folder: Path) -> None
     references = {category.name: reference_annotation(coco, category) for category in categories}
     reference_images = [coco.images[key] for key in REFERENCES.values()]
     target_images = [coco.images[key] for key in TARGETS]
-    for image in (*reference_images, *target_images):
+    images = (*reference_images, *target_images)
+    pictures = folder / "annotations" / "references_visualisations"
+    outputs: dict[str, Paths] = {
+        "the references": folder / "annotations" / "custom_references.json",
+        "the targets": folder / "annotations" / "custom_targets.json",
+        "the picture": [pictures / f"{name}_1.jpg" for name in references],
+    }
+    sources = [image_path(source_dir, image.file_name) for image in images]
+    prepare_outputs(outputs, {"the annotations": coco.path, "the image": sources})
+    for image in images:
         fetch_image(image, source_dir, folder / "images")
 
     wanted = {category.id for category in categories}
@@ -170,8 +202,7 @@ def make_data_set(coco: CocoAnnotations, source_dir: Path, folder: Path) -> None
     annotations = folder / "annotations"
     for name, annotation in references.items():
         image_file = folder / "images" / coco.images[annotation.image_id].file_name
-        picture = annotations / "references_visualisations" / f"{name}_1.jpg"
-        draw_reference(image_file, annotation, name, picture)
+        draw_reference(image_file, annotation, name, pictures / f"{name}_1.jpg")
     write_coco(annotations / "custom_references.json", reference_images, boxes, categories)
     write_coco(annotations / "custom_targets.json", target_images, truths, categories)
 

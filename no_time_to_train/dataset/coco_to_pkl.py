@@ -18,6 +18,7 @@ from no_time_to_train.dataset.annotations import CocoAnnotations, Id
 from no_time_to_train.dataset.reference_set import ReferencePick, write_reference_set
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError
+from no_time_to_train.output_checks import prepare_outputs
 
 SEED = 42
 
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("n_shot", type=positive_int, metavar="N", help="references per class")
     options = parser.parse_args(arguments)
 
+    prepare_outputs({"OUT.pkl": options.out_path}, {"IN.json": options.json_file})
     references = collect_references(CocoAnnotations.read(options.json_file), options.n_shot)
     if not references:
         raise InputError(f"{options.json_file} has no annotations; there is nothing to refer to")

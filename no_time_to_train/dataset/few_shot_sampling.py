@@ -32,6 +32,7 @@ from no_time_to_train.dataset.data_root import training_json
 from no_time_to_train.dataset.reference_set import ReferencePick, write_reference_set
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError
+from no_time_to_train.output_checks import prepare_outputs
 
 MIN_SIDE = 32
 """Smallest box side of a reference in pixels."""
@@ -128,7 +129,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.plot and options.img_dir is None:
         raise InputError("--plot needs the folder of the images: add --img-dir FOLDER")
     names = class_names(options.dataset)
-    annotations = CocoAnnotations.read(options.json_file or training_json(options.dataset))
+    json_file = options.json_file or training_json(options.dataset)
+    prepare_outputs({"--out-path": options.out_path}, {"--json-file": json_file})
+    annotations = CocoAnnotations.read(json_file)
     categories = categories_named(annotations, names)
     _report_missing(annotations, missing_names(categories, names), bool(categories))
     repeats = options.dataset.startswith("lvis")
@@ -152,11 +155,16 @@ def _plot(
     options: argparse.Namespace,
 ) -> None:
     # OpenCV and PIL are loaded for pictures alone.
-    from no_time_to_train.dataset.reference_pictures import write_reference_pictures
+    from no_time_to_train.dataset.reference_pictures import plan_pictures, write_pictures
 
     folder = options.out_path.with_name(f"{options.out_path.stem}_pictures")
-    pictures = write_reference_pictures(annotations, references, options.img_dir, folder)
-    logger.info("%s: %d pictures", folder, len(pictures))
+    plan = plan_pictures(annotations, references, options.img_dir, folder)
+    prepare_outputs(
+        {"--out-path": options.out_path, "the picture": [picture.target for picture in plan]},
+        {"--json-file": annotations.path, "the image": [picture.source for picture in plan]},
+    )
+    write_pictures(plan)
+    logger.info("%s: %d pictures", folder, len(plan))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +21,30 @@ from no_time_to_train.dataset.reference_set import ReferencePick
 from no_time_to_train.visualization.predictions import Instance, draw_instances, save_picture
 
 
-def write_reference_pictures(
+@dataclass(frozen=True)
+class PlannedPicture:
+    """A reference and where its picture goes."""
+
+    annotation: Annotation
+    image: ImageInfo
+    class_name: str
+    source: Path
+    target: Path
+
+
+def plan_pictures(
     annotations: CocoAnnotations,
     references: Mapping[int, Sequence[ReferencePick]],
     images_root: Path,
     out_dir: Path,
-) -> list[Path]:
-    """Write one picture per reference, the instance outlined.
+) -> list[PlannedPicture]:
+    """One picture per reference, named `<category id>_<class name>_<position>.jpg`.
 
     Returns:
-        The pictures, `<category id>_<class name>_<position>.jpg`, in the order of the references.
+        In the order of the references; nothing is written yet.
 
     Raises:
-        InputError: An image is missing or damaged.
+        InputError: An image is missing.
     """
     names = {category.id: category.name for category in annotations.categories}
     found = {(entry.image_id, entry.id): entry for entry in annotations.annotations}
@@ -42,25 +54,33 @@ def write_reference_pictures(
         for position, pick in enumerate(group)
     ]
     images = [annotations.images[annotation.image_id] for annotation, _ in picks]
-    paths = existing_paths(images_root, "--img-dir", images)
-    written = []
-    for (annotation, position), image, path in zip(picks, images, paths, strict=True):
+    sources = existing_paths(images_root, "--img-dir", images)
+    plan = []
+    for (annotation, position), image, source in zip(picks, images, sources, strict=True):
         name = names[annotation.category_id]
         stem = re.sub(r"[^\w.-]+", "_", f"{annotation.category_id}_{name}_{position}")
-        written.append(out_dir / f"{stem}.jpg")
-        save_picture(written[-1], _outlined(annotation, image, path, name))
-    return written
+        plan.append(PlannedPicture(annotation, image, name, source, out_dir / f"{stem}.jpg"))
+    return plan
 
 
-def _outlined(
-    annotation: Annotation, image: ImageInfo, path: Path, name: str
-) -> npt.NDArray[np.uint8]:
+def write_pictures(plan: Sequence[PlannedPicture]) -> None:
+    """Draw the references, each outlined on its image.
+
+    Raises:
+        InputError: An image is damaged, or a picture cannot be written.
+    """
+    for picture in plan:
+        save_picture(picture.target, _outlined(picture))
+
+
+def _outlined(reference: PlannedPicture) -> npt.NDArray[np.uint8]:
     """The image with its instance drawn over it, (H, W, 3); without a mask the box alone."""
-    picture = read_image(path)
-    image = with_measured_size(image, picture)
+    annotation = reference.annotation
+    picture = read_image(reference.source)
+    image = with_measured_size(reference.image, picture)
     mask = np.zeros((picture.height, picture.width), dtype=bool)
     if annotation.segmentation is not None:
         mask = rasterise(annotation, image)
     x, y, w, h = annotation.bbox
     instance = Instance(mask, box=(x, y, x + w - 1, y + h - 1), label=0)
-    return draw_instances(np.array(picture), [instance], [name])
+    return draw_instances(np.array(picture), [instance], [reference.class_name])

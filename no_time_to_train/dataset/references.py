@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch.utils.data import Dataset
@@ -75,6 +76,11 @@ class ReferenceDataset(Dataset[Reference]):
             _check_example(example, categories[example.class_index].id, config)
         images = [example.image for example in self._examples]
         self._paths = existing_paths(config.root, f"{SETTINGS}.root", images)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The image files, in its order."""
+        return self._paths
 
     @property
     def picture_names(self) -> list[str]:

@@ -25,8 +25,9 @@ from no_time_to_train.config import Sam2Name
 from no_time_to_train.dataset.annotations import Category, CocoAnnotations, Id, ImageInfo
 from no_time_to_train.dataset.mask_polygons import box_polygon, outer_polygons
 from no_time_to_train.dataset.script_entry import positive_int, run_script
-from no_time_to_train.dataset.whole_files import replacing
 from no_time_to_train.errors import InputError
+from no_time_to_train.files import replacing
+from no_time_to_train.output_checks import Paths, prepare_outputs
 
 if TYPE_CHECKING:
     from no_time_to_train.dataset.box_segmenters import BoxSegmenter
@@ -162,6 +163,12 @@ def complete(entry: Entry, mask: Mask) -> None:
         entry["area"] = entry["bbox"][2] * entry["bbox"][3]
 
 
+def _picture_paths(folder: Path, job: Job) -> list[Path]:
+    from no_time_to_train.dataset.pictures import picture_path
+
+    return [picture_path(folder, boxed.info.file_name) for boxed in job.images]
+
+
 def _save_picture(
     folder: Path,
     image: npt.NDArray[np.uint8],
@@ -186,12 +193,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: see the options."""
     options = _parser().parse_args(arguments)
     source: Path = options.input_json
+    target = source.with_name(f"{source.stem}_with_segm.json")
+    outputs: dict[str, Paths] = {"the result": target}
+    inputs: dict[str, Paths] = {
+        "--input_json": source,
+        "--sam_checkpoint": options.sam_checkpoint,
+    }
+    prepare_outputs(outputs, inputs)
     job = read_job(source, options.image_dir)
+    pictures = source.with_name(f"{source.stem}_with_SAM_segm") if options.visualize else None
+    outputs["the picture"] = _picture_paths(pictures, job) if pictures else []
+    prepare_outputs(outputs, inputs | {"the image": [boxed.path for boxed in job.images]})
     segment = load_segmenter(
         options.sam_checkpoint, options.model_type, options.device, options.batch_size
     )
-    pictures = source.with_name(f"{source.stem}_with_SAM_segm") if options.visualize else None
-    target = source.with_name(f"{source.stem}_with_segm.json")
     with replacing(target) as file:
         complete_images(job, segment, pictures)
         file.write(json.dumps(job.document))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -41,6 +42,11 @@ class TargetDataset(Dataset[Target]):
         if not self._images:
             raise InputError(f'{config.json_file}: "images" is empty; list the images to segment')
         self._paths = existing_paths(config.root, f"{SETTINGS}.root", self._images)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The image files, in its order."""
+        return self._paths
 
     @cached_property
     def annotations(self) -> CocoAnnotations:

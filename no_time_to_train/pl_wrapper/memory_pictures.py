@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from no_time_to_train import termination
+from no_time_to_train.files import StagingFolder, remove_leftovers
 from no_time_to_train.models.segmenter import Segmenter, reference_weights
 from no_time_to_train.structures import Reference
 from no_time_to_train.visualization.memory import draw_reference
@@ -21,8 +19,7 @@ class MemoryPictures(Callback):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._staged: Path | None = None
-        self._removal = ExitStack()
+        self._staged: StagingFolder | None = None
 
     @torch.inference_mode()
     def draw(self, segmenter: Segmenter, reference: Reference, name: str) -> None:
@@ -46,30 +43,29 @@ class MemoryPictures(Callback):
             statistics.pca_mean[index],
             statistics.pca_components[index],
         )
-        save_picture(self._stage() / name, picture)
+        save_picture(self._stage().path / name, picture)
 
     def finish(self) -> None:
-        """Move the pictures of this rank into their folder."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with termination.signals_deferred():
-            for path in sorted(self._stage().iterdir()):
-                termination.replace(path, self.folder / path.name)
-        self.discard()
+        """Move the pictures of this rank into their folder.
+
+        Raises:
+            InputError: They cannot be written there.
+        """
+        self._stage().publish()
+        self._staged = None
 
     def discard(self) -> None:
         """Remove what was not finished."""
-        self._removal.close()
-        self._staged = None
+        if self._staged is not None:
+            self._staged.remove()
+            self._staged = None
 
     def on_exception(self, trainer: Trainer, module: LightningModule, error: BaseException) -> None:
         """Leave no picture of a run that failed; Lightning calls this."""
         self.discard()
 
-    def _stage(self) -> Path:
-        # Beside the folder, so that a move is a rename.
+    def _stage(self) -> StagingFolder:
         if self._staged is None:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            with termination.signals_deferred():
-                self._staged = Path(tempfile.mkdtemp(prefix=".drawing_", dir=self.folder.parent))
-                self._removal.enter_context(termination.temporary(self._staged))
+            remove_leftovers(self.folder.parent)
+            self._staged = StagingFolder(beside=self.folder)
         return self._staged

@@ -13,8 +13,10 @@ from lightning import Callback, LightningModule
 from torch.utils.data import DataLoader
 
 from no_time_to_train.config import DataLoadConfig, DatasetsConfig, ModelConfig, TestMode
+from no_time_to_train.dataset.annotations import image_path
 from no_time_to_train.dataset.coco_results import CocoRecord, to_records
 from no_time_to_train.dataset.memory_checkpoint import MemoryFile, MemoryInfo, read_memory
+from no_time_to_train.dataset.pictures import picture_path
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.distributed import RankSampler, gather_everywhere, gather_to_first
@@ -91,9 +93,7 @@ class Sam2MatcherLightningModel(LightningModule):
         self.references = self._read_references() if self.stage.references else None
         self.targets = self._read_targets() if self.stage.targets else None
         self.segmenter = Segmenter(model_cfg.sam2_infer_cfgs, most_patches=most_patches(model_cfg))
-        self.pictures = MemoryPictures(
-            Path("results_analysis/memory_vis") / (model_cfg.dataset_name or "dataset")
-        )
+        self.pictures = MemoryPictures(model_cfg.memory_pictures_folder)
 
     def _read_references(self) -> ReferenceDataset:
         preflight.check_references(self.model_cfg, self.dataset_cfgs)
@@ -106,6 +106,25 @@ class Sam2MatcherLightningModel(LightningModule):
         preflight.check_classes(self.model_cfg, targets.class_names, "test")
         preflight.check_picture_sources(self.model_cfg.test, targets)
         return targets
+
+    def image_paths(self) -> list[Path]:
+        """The images that this stage reads."""
+        paths = [*(self.references.paths if self.references else ())]
+        if self.targets:
+            paths += self.targets.paths
+            if self.model_cfg.test.imgs_path:
+                names = [image.file_name for image in self.targets.annotations.images.values()]
+                paths += [image_path(self.model_cfg.test.imgs_path, name) for name in names]
+        return paths
+
+    def picture_paths(self) -> list[Path]:
+        """The pictures that this stage draws."""
+        if self.test_mode is TestMode.vis_memory and self.references:
+            return [self.pictures.folder / name for name in self.references.picture_names]
+        if self.targets and self.model_cfg.test.online_vis:
+            folder, images = self.model_cfg.pictures_folder, self.targets.annotations.images
+            return [picture_path(folder, image.file_name) for image in images.values()]
+        return []
 
     def load_memory(self, path: Path) -> None:
         """Take up the memory that an earlier stage, or the published code, has stored.

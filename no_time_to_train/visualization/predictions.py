@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from no_time_to_train import termination
 from no_time_to_train.errors import InputError
+from no_time_to_train.files import replacing
 from no_time_to_train.visualization.labels import Label, draw_labels
 from no_time_to_train.visualization.palette import class_colours
 
@@ -94,19 +94,15 @@ def save_picture(path: Path, rgb: Picture) -> None:
         rgb: (H, W, 3).
 
     Raises:
-        InputError: If no image format has that suffix.
+        InputError: No image format has that suffix, or the file cannot be written.
     """
     image_format = Image.registered_extensions().get(path.suffix.lower())
     if image_format not in Image.SAVE:
         raise InputError(f"{path} has no image format's suffix; end its name in .jpg or .png")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
-    with termination.temporary(unfinished):
-        with termination.signals_deferred():
-            file = unfinished.open("wb")
-        with file:
-            Image.fromarray(rgb).save(file, image_format, **_ENCODING.get(image_format, {}))
-        termination.replace(unfinished, path)
+    encoded = io.BytesIO()  # encoders that write to a file themselves do not say why they cannot
+    Image.fromarray(rgb).save(encoded, image_format, **_ENCODING.get(image_format, {}))
+    with replacing(path, "wb") as file:
+        file.write(encoded.getbuffer())
 
 
 def _tint(

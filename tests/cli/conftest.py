@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,7 @@ def memories(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]
 
     def put(folder: Path) -> None:
         for name in ("filled.pth", "memory.pth"):
-            (folder / name).symlink_to(made / name)
+            shutil.copy(made / name, folder)
 
     return put
 

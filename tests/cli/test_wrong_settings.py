@@ -188,7 +188,7 @@ def test_output__that_cannot_be_written_is_seen_before_any_work(ready: Path, fla
 
 def test_pictures__that_cannot_be_written_are_seen_before_any_work(ready: Path) -> None:
     Path("results_analysis").write_text("")
-    assert_one_line(segment(*settings(m_test__online_vis=True)), "pictures", "not a folder")
+    assert_one_line(segment(*settings(m_test__online_vis=True)), "picture", "not a folder")
 
 
 def test_results_file__that_cannot_be_written_is_seen_before_any_work(ready: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -35,3 +36,32 @@ def test_most_patches__share_the_memory_set_aside() -> None:
 def test_most_patches__leave_enough_for_the_clusters() -> None:
     bank = MemoryBankConfig(category_num=1203, length=1000, patch_memory_mb=1)
     assert most_patches(ModelConfig(memory_bank_cfg=bank)) == 4
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../images",
+        "a/../../b",
+        "..",
+        ".",
+        "",
+        "/tmp/x",
+        "a\0b",
+        "n" * 256,
+        "é" * 128,
+        "memory_vis",
+        "Memory_Vis/x",
+        "\ud800",
+    ],
+)
+def test_dataset_name__stays_in_its_folder(name: str) -> None:
+    with pytest.raises(InputError, match="dataset_name"):
+        ModelConfig(dataset_name=name)
+
+
+@pytest.mark.parametrize("name", ["photos", "cdfsod/FISH", "a..b", "é" * 127, ".hidden", "memory"])
+def test_dataset_name__of_a_folder_below_is_taken(name: str) -> None:
+    config = ModelConfig(dataset_name=name)
+    assert config.pictures_folder == Path("results_analysis") / name
+    assert config.memory_pictures_folder == Path("results_analysis/memory_vis") / name

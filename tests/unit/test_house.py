@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMON = {"structures", "config", "errors", "termination"}
+COMMON = {"structures", "config", "errors", "files", "output_checks", "termination"}
 ALLOWED = {  # room: rooms of ours that it may import
     "cli": COMMON | {"pl_wrapper", "dataset", "command_line", "outputs", "distributed"},
     "command_line": COMMON,
@@ -19,8 +19,9 @@ ALLOWED = {  # room: rooms of ours that it may import
     "__main__": {"termination", "cli"},
     "distributed": {"errors", "termination"},
     "termination": set(),
-    "files": {"errors"},
+    "files": {"errors", "termination"},
     "config": {"errors"},
+    "output_checks": {"errors", "files"},
     "structures": set(),
     "errors": set(),
     "sam2": set(),

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from no_time_to_train.errors import InputError
-from no_time_to_train.outputs import check_writable, semantic_results_path, versions
+from no_time_to_train.output_checks import check_writable
+from no_time_to_train.outputs import semantic_results_path, versions
 
 
 @pytest.mark.parametrize(
