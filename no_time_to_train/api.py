@@ -17,7 +17,7 @@ from PIL import Image
 from no_time_to_train.config import EncoderConfig, EncoderName, ModelConfig, Sam2Name
 from no_time_to_train.dataset.coco_results import CocoRecord, to_records
 from no_time_to_train.dataset.crops import crop_and_resize, crop_box
-from no_time_to_train.dataset.images import read_image, to_tensor
+from no_time_to_train.dataset.images import read_image, to_pixels, to_tensor
 from no_time_to_train.dataset.memory_checkpoint import MemoryInfo, read_memory, write_memory
 from no_time_to_train.errors import InputError
 from no_time_to_train.models.memory_format import (
@@ -229,7 +229,7 @@ class FewShotSegmenter:
         assert self._segmenter.proposer is not None
         side = self._segmenter.proposer.network.image_size
         resized = picture.resize((side, side), Image.Resampling.BICUBIC)
-        target = Target(to_tensor(resized), (picture.height, picture.width))
+        target = Target(to_pixels(resized), (picture.height, picture.width))
         (found,) = self._segmenter.segment([target])
         return ImagePrediction(
             found.masks.cpu(),

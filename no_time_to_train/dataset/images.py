@@ -56,12 +56,16 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise InputError(f"{path} cannot be decoded ({reason}); replace the file") from None
 
 
-def to_tensor(picture: Image.Image) -> Tensor:
-    """Pixels as (3, H, W) float32 in [0, 1]."""
+def to_pixels(picture: Image.Image) -> Tensor:
+    """Pixels as (3, H, W) uint8."""
     import torch  # 2 s that the tools without networks need not pay
 
-    pixels = torch.from_numpy(np.array(picture))  # (H, W, 3)
-    return pixels.permute(2, 0, 1).contiguous().float() / 255
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+
+
+def to_tensor(picture: Image.Image) -> Tensor:
+    """Pixels as (3, H, W) float32 in [0, 1]."""
+    return to_pixels(picture).float() / 255
 
 
 def existing_paths(root: str | Path, setting: str, images: Iterable[ImageInfo]) -> list[Path]:

@@ -14,7 +14,7 @@ from no_time_to_train.dataset.class_splits import wanted_categories
 from no_time_to_train.dataset.images import (
     existing_paths,
     read_image,
-    to_tensor,
+    to_pixels,
     with_measured_size,
 )
 from no_time_to_train.errors import InputError
@@ -64,7 +64,7 @@ class TargetDataset(Dataset[Target]):
         image = with_measured_size(self._images[index], picture)
         side = self._config.image_size
         return Target(
-            image=to_tensor(picture.resize((side, side), Image.Resampling.BICUBIC)),
+            pixels=to_pixels(picture.resize((side, side), Image.Resampling.BICUBIC)),
             original_size=(picture.height, picture.width),
             image_id=image.id,
             index=index,

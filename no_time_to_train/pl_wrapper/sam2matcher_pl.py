@@ -30,7 +30,7 @@ from no_time_to_train.models.networks import build_encoder, build_proposer
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.pl_wrapper import preflight
 from no_time_to_train.pl_wrapper.background import Background
-from no_time_to_train.pl_wrapper.loading import image_loader
+from no_time_to_train.pl_wrapper.loading import ImageLoader
 from no_time_to_train.pl_wrapper.memory_pictures import MemoryPictures
 from no_time_to_train.structures import Prediction, Reference, Target
 
@@ -155,13 +155,13 @@ class Sam2MatcherLightningModel(LightningModule):
         """Let the pictures know of errors."""
         return [self.pictures]
 
-    def test_dataloader(self) -> DataLoader[Any]:
+    def test_dataloader(self) -> DataLoader[Any] | ImageLoader:
         """Images of this rank; for a stage without images, one empty step."""
         data = self.references or self.targets
         if data is None:
             return DataLoader([None], collate_fn=list)  # type: ignore[arg-type]
         sampler = RankSampler(data, self.trainer.world_size, self.trainer.global_rank)
-        return image_loader(data, sampler, self.data_load_cfgs)
+        return ImageLoader(data, sampler, self.data_load_cfgs)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, index: int) -> Any:
         """Leave batches where they are: the segmenter moves the tensors that it needs."""
