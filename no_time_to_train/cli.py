@@ -197,9 +197,15 @@ class NoTimeToTrainCLI(LightningCLI):
         targets, config = self.model.targets, self.model.model_cfg
         assert targets is not None
         folder = PICTURES / (config.dataset_name or "dataset")
-        root = config.test.imgs_path or self.model.dataset_cfgs.test.root
+        data = self.model.dataset_cfgs.test
         paths = write_prediction_pictures(
-            targets.annotations, targets.categories, records, root, folder, config.test.vis_thr
+            targets.annotations,
+            targets.categories,
+            records,
+            config.test.imgs_path or data.root,
+            folder,
+            config.test.vis_thr,
+            data.orientation,
         )
         logger.info("%d pictures in %s", len(paths), folder)
 

@@ -15,7 +15,7 @@ from no_time_to_train.dataset.annotations import (
     ImageInfo,
     rasterise,
 )
-from no_time_to_train.dataset.images import existing_paths, read_image, with_measured_size
+from no_time_to_train.dataset.images import existing_paths, read_entry
 from no_time_to_train.dataset.reference_set import ReferencePick
 from no_time_to_train.visualization.predictions import Instance, draw_instances, save_picture
 
@@ -47,8 +47,8 @@ def write_reference_pictures(
     for (annotation, position), image, path in zip(picks, images, paths, strict=True):
         name = names[annotation.category_id]
         stem = re.sub(r"[^\w.-]+", "_", f"{annotation.category_id}_{name}_{position}")
-        written.append(out_dir / f"{stem}.jpg")
-        save_picture(written[-1], _outlined(annotation, image, path, name))
+        outlined = _outlined(annotation, image, path, name)
+        written.append(save_picture(out_dir / f"{stem}.jpg", outlined))
     return written
 
 
@@ -56,8 +56,7 @@ def _outlined(
     annotation: Annotation, image: ImageInfo, path: Path, name: str
 ) -> npt.NDArray[np.uint8]:
     """The image with its instance drawn over it, (H, W, 3); without a mask the box alone."""
-    picture = read_image(path)
-    image = with_measured_size(image, picture)
+    picture, image = read_entry(image, path)
     mask = np.zeros((picture.height, picture.width), dtype=bool)
     if annotation.segmentation is not None:
         mask = rasterise(annotation, image)

@@ -22,7 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from no_time_to_train.config import Sam2Name
-from no_time_to_train.dataset.annotations import Category, CocoAnnotations, Id, ImageInfo
+from no_time_to_train.dataset.annotations import (
+    Category,
+    CocoAnnotations,
+    Id,
+    ImageInfo,
+    image_path,
+)
 from no_time_to_train.dataset.mask_polygons import box_polygon, outer_polygons
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.dataset.whole_files import replacing
@@ -129,11 +135,10 @@ def complete_images(job: Job, segment: BoxSegmenter, picture_dir: Path | None) -
     Raises:
         InputError: An image is damaged, or has another size than the json says.
     """
-    from no_time_to_train.dataset.images import read_image, with_measured_size
+    from no_time_to_train.dataset.images import read_entry
 
     for number, boxed in enumerate(job.images, start=1):
-        image = read_image(boxed.path)
-        with_measured_size(boxed.info, image)
+        image, _ = read_entry(boxed.info, boxed.path)
         x, y, width, height = np.array([entry["bbox"] for entry in boxed.entries], np.float32).T
         masks = segment(image, np.stack([x, y, x + width, y + height], axis=1))
         for entry, mask in zip(boxed.entries, masks, strict=True):
@@ -169,7 +174,6 @@ def _save_picture(
     masks: npt.NDArray[np.bool_],
     categories: Sequence[Category],
 ) -> None:
-    from no_time_to_train.dataset.pictures import picture_path
     from no_time_to_train.visualization.predictions import Instance, draw_instances, save_picture
 
     class_index = {category.id: index for index, category in enumerate(categories)}
@@ -179,7 +183,7 @@ def _save_picture(
         box = (x, y, x + width - 1, y + height - 1)
         instances.append(Instance(mask, box, class_index[entry["category_id"]]))
     drawn = draw_instances(image, instances, [category.name for category in categories])
-    save_picture(picture_path(folder, boxed.info.file_name), drawn)
+    save_picture(image_path(folder, boxed.info.file_name), drawn)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

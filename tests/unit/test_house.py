@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMON = {"structures", "config", "errors"}
+COMMON = {"structures", "config", "errors", "files"}
 ALLOWED = {  # room: rooms of ours that it may import
     "cli": COMMON | {"pl_wrapper", "dataset", "command_line", "outputs"},
     "command_line": COMMON,
@@ -18,6 +18,7 @@ ALLOWED = {  # room: rooms of ours that it may import
     "visualization": COMMON,
     "distributed": {"errors"},
     "config": {"errors"},
+    "files": {"errors"},
     "structures": set(),
     "errors": set(),
     "sam2": set(),
