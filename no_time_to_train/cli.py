@@ -20,6 +20,7 @@ from no_time_to_train import command_line
 from no_time_to_train.config import TestMode
 from no_time_to_train.dataset.coco_evaluation import evaluate
 from no_time_to_train.dataset.coco_results import write_records
+from no_time_to_train.dataset.image_log import FirstOfEachKind
 from no_time_to_train.dataset.memory_checkpoint import write_memory
 from no_time_to_train.dataset.pictures import write_prediction_pictures
 from no_time_to_train.errors import InputError
@@ -241,7 +242,9 @@ def main(arguments: list[str] | None = None) -> None:
 def _speak() -> None:
     """Send this project's messages to stdout; ranks above 0 only warn."""
     ours = logging.getLogger("no_time_to_train")
-    ours.handlers = [logging.StreamHandler(sys.stdout)]
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(FirstOfEachKind())
+    ours.handlers = [handler]
     first = int(os.environ.get("LOCAL_RANK", 0)) == 0
     ours.setLevel(logging.INFO if first else logging.WARNING)
     # Not for the user: how this module calls Lightning, and what Lightning does inside.

@@ -6,7 +6,6 @@ them or, as the published system reads them, on the pixels as they are stored.
 
 from __future__ import annotations
 
-import logging
 import os
 import warnings
 from collections.abc import Iterable
@@ -19,14 +18,13 @@ from PIL import Image, UnidentifiedImageError
 
 from no_time_to_train.config import Orientation
 from no_time_to_train.dataset.annotations import ImageInfo, image_path
+from no_time_to_train.dataset.image_log import logger
 from no_time_to_train.dataset.pixel_values import eight_bits
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 80_000_000
 """Largest image that is decoded (about 9000 x 9000); beyond it a small file can fill the memory."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from no_time_to_train.dataset.image_log import logger
 from no_time_to_train.errors import InputError
-
-# Of the module that readers know.
-logger = logging.getLogger("no_time_to_train.dataset.images")
 
 WORDS = 65_535
 """Largest value of 16 bits."""
@@ -33,7 +30,7 @@ def eight_bits(values: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint8]:
         InputError: Negative or larger values, NaN, or no real numbers.
     """
     if values.dtype == np.uint8:
-        return values
+        return np.asarray(values, dtype=np.uint8)
     if values.dtype == np.bool_:
         return values.astype(np.uint8) * np.uint8(255)
     if values.dtype.kind not in "uif":

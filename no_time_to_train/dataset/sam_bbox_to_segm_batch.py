@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from no_time_to_train.config import Sam2Name
+from no_time_to_train.config import Orientation, Sam2Name
 from no_time_to_train.dataset.annotations import (
     Category,
     CocoAnnotations,
@@ -124,13 +124,19 @@ def load_segmenter(
         raise InputError(f"--sam_checkpoint {checkpoint}: {error}") from None
 
 
-def complete_images(job: Job, segment: BoxSegmenter, picture_dir: Path | None) -> None:
+def complete_images(
+    job: Job,
+    segment: BoxSegmenter,
+    picture_dir: Path | None,
+    orientation: Orientation = "auto",
+) -> None:
     """Give all annotations their masks, image by image.
 
     Args:
         job: Its document is completed in place.
         segment: Draws the masks.
         picture_dir: Where a picture of each image with its masks is written, if at all.
+        orientation: Of images with an EXIF orientation, as in the settings of the data sets.
 
     Raises:
         InputError: An image is damaged, or has another size than the json says.
@@ -138,7 +144,7 @@ def complete_images(job: Job, segment: BoxSegmenter, picture_dir: Path | None) -
     from no_time_to_train.dataset.images import read_entry
 
     for number, boxed in enumerate(job.images, start=1):
-        image, _ = read_entry(boxed.info, boxed.path)
+        image, _ = read_entry(boxed.info, boxed.path, orientation)
         x, y, width, height = np.array([entry["bbox"] for entry in boxed.entries], np.float32).T
         masks = segment(image, np.stack([x, y, x + width, y + height], axis=1))
         for entry, mask in zip(boxed.entries, masks, strict=True):
@@ -197,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pictures = source.with_name(f"{source.stem}_with_SAM_segm") if options.visualize else None
     target = source.with_name(f"{source.stem}_with_segm.json")
     with replacing(target) as file:
-        complete_images(job, segment, pictures)
+        complete_images(job, segment, pictures, options.orientation)
         file.write(json.dumps(job.document))
     logger.info("%s: %d annotations with masks", target, len(job.document["annotations"]))
 
@@ -220,6 +226,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cuda", help="cuda (the default), cuda:1, cpu, ...")
     parser.add_argument(
         "--batch_size", type=positive_int, default=8, help="boxes decoded at once (default 8)"
+    )
+    parser.add_argument(
+        "--orientation",
+        choices=get_args(Orientation),
+        default="auto",
+        help="photographs with an EXIF orientation: shown as viewers turn them, stored, or auto "
+        "(the default), which is shown, but stored where that alone has the json's size",
     )
     parser.add_argument(
         "--visualize", action="store_true", help="write pictures to <input>_with_SAM_segm/"

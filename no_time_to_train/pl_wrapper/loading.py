@@ -15,7 +15,6 @@ import signal
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -43,7 +42,7 @@ class ImageLoader:
     """Batches of a data set as plain lists, in sampler order.
 
     Of W workers, worker w reads batches w, w + W, w + 2W, ... and keeps one ready. What they log
-    is logged here, the first message of a kind only.
+    is logged here.
 
     Args:
         dataset: References or targets.
@@ -68,19 +67,18 @@ class ImageLoader:
         Raises:
             InputError: An image cannot be read, or a worker cannot be started or has ended.
         """
-        with _first_of_each_kind():
-            if self._count == 0:
-                for batch in self._batches:
-                    yield [self.dataset[index] for index in batch]
-                return
-            workers: list[_Worker] = []
-            try:
-                while len(workers) < self._count:
-                    workers.append(self._start(self._batches[len(workers) :: self._count]))
-                for number in range(len(self)):
-                    yield _receive(workers[number % self._count])
-            finally:
-                _stop(workers)
+        if self._count == 0:
+            for batch in self._batches:
+                yield [self.dataset[index] for index in batch]
+            return
+        workers: list[_Worker] = []
+        try:
+            while len(workers) < self._count:
+                workers.append(self._start(self._batches[len(workers) :: self._count]))
+            for number in range(len(self)):
+                yield _receive(workers[number % self._count])
+        finally:
+            _stop(workers)
 
     def _start(self, batches: Sequence[Sequence[int]]) -> _Worker:
         receiver, sender = multiprocessing.Pipe(duplex=False)
@@ -187,24 +185,6 @@ class _LogCalls(logging.Handler):
         """What has been collected since the last call."""
         calls, self._calls = self._calls, []
         return calls
-
-
-@contextmanager
-def _first_of_each_kind() -> Iterator[None]:
-    """Of messages about images that differ in their arguments alone, only the first is logged."""
-    kinds: set[str] = set()
-
-    def is_first(record: logging.LogRecord) -> bool:
-        known = record.msg in kinds
-        kinds.add(record.msg)
-        return not known
-
-    logger = logging.getLogger(f"{PACKAGE}.dataset.images")
-    logger.addFilter(is_first)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_first)
 
 
 class _Pickler(pickle.Pickler):
