@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from no_time_to_train import termination
+from no_time_to_train import openmp, termination
 
 
 def main() -> None:
@@ -11,6 +11,7 @@ def main() -> None:
 
 
 def _command() -> None:
+    openmp.bound_spinning()
     from no_time_to_train.cli import main  # takes seconds, in which signals are handled already
 
     main()

@@ -21,6 +21,7 @@ from no_time_to_train.config import TestMode
 from no_time_to_train.dataset.annotations import CocoAnnotations
 from no_time_to_train.dataset.coco_evaluation import evaluate
 from no_time_to_train.dataset.coco_results import warn_if_all_below, write_records
+from no_time_to_train.dataset.image_log import FirstOfEachKind
 from no_time_to_train.dataset.memory_checkpoint import write_memory
 from no_time_to_train.dataset.pictures import write_prediction_pictures
 from no_time_to_train.distributed import end_ranks_together
@@ -208,9 +209,15 @@ class NoTimeToTrainCLI(LightningCLI):
         targets, config = self.model.targets, self.model.model_cfg
         assert targets is not None
         folder = config.pictures_folder
-        root = config.test.imgs_path or self.model.dataset_cfgs.test.root
+        data = self.model.dataset_cfgs.test
         paths = write_prediction_pictures(
-            annotations, targets.categories, records, root, folder, config.test.vis_thr
+            annotations,
+            targets.categories,
+            records,
+            config.test.imgs_path or data.root,
+            folder,
+            config.test.vis_thr,
+            data.orientation,
         )
         logger.info("%d pictures in %s", len(paths), folder)
         warn_if_all_below(records, config.test.vis_thr)
@@ -248,7 +255,9 @@ def main(arguments: list[str] | None = None) -> None:
 def _speak() -> None:
     """Send this project's messages to stdout; ranks above 0 only warn."""
     ours = logging.getLogger("no_time_to_train")
-    ours.handlers = [logging.StreamHandler(sys.stdout)]
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(FirstOfEachKind())
+    ours.handlers = [handler]
     first = int(os.environ.get("LOCAL_RANK", 0)) == 0
     ours.setLevel(logging.INFO if first else logging.WARNING)
     # Not for the user: how this module calls Lightning, and what Lightning does inside.

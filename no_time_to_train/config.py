@@ -38,6 +38,7 @@ Sam2Name = Literal[
     "sam2_hiera_demo.yaml",
 ]
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]
+Orientation = Literal["auto", "shown", "stored"]
 SAM2_STRIDE = 32
 """Pixels per step of SAM 2's coarsest feature map."""
 PICTURES = Path("results_analysis")
@@ -265,6 +266,9 @@ class FillMemoryDataConfig:
     """Side of the resized crop in pixels; equal to encoder_cfg.img_size."""
     memory_length: int = 10
     """References per class in the reference set; equal to memory_bank_cfg.length."""
+    orientation: Orientation = "auto"
+    """Photographs with an EXIF orientation: shown as viewers turn them, stored as the published
+    code reads them; auto is shown, but stored where that alone has the size that the json gives."""
     context_ratio: float = 0.2
     """How much wider than the instance's box the crop is."""
     norm_img: bool = False
@@ -306,6 +310,9 @@ class TestDataConfig:
     """Images and ground truth, in COCO format."""
     image_size: int = 1024
     """Side of SAM 2's square input in pixels."""
+    orientation: Orientation = "auto"
+    """Photographs with an EXIF orientation: shown as viewers turn them, stored as the published
+    code reads them; auto is shown, but stored where that alone has the size that the json gives."""
     norm_img: bool = False
     """Always False: the networks normalise. Kept because published configs name it."""
     with_query_points: bool = False

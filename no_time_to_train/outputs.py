@@ -71,12 +71,14 @@ def log_outputs(trainer: Trainer) -> dict[str, Path]:
         InputError: The logger cannot tell its folder.
     """
     logger = trainer.logger
+    names: tuple[str, ...] = LOG_FILES
+    folder: str | None
     if logger is None:
         names, folder = LOG_FILES[:2], trainer.default_root_dir
     else:
         # Of a copy: asking fixes the number in the folder's name, and another run may be first.
         try:
-            names, folder = LOG_FILES, copy(logger).log_dir or logger.save_dir
+            folder = copy(logger).log_dir or logger.save_dir
         except OSError as error:
             raise InputError(
                 f"trainer.logger: {error.filename} is no folder of logs ({error.strerror}); change "

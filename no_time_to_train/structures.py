@@ -35,14 +35,19 @@ class Reference:
 class Target:
     """One image to segment."""
 
-    image: Tensor
-    """(3, H, W) float32 in [0, 1], RGB, resized to the segmenter's square input."""
+    pixels: Tensor
+    """(3, H, W) uint8, RGB, resized to the segmenter's square input."""
     original_size: tuple[int, int]
     """(height, width) in pixels, before resizing."""
     image_id: int | str = 0
     """As in the COCO json."""
     index: int = 0
     """Position in the data set."""
+
+    @property
+    def image(self) -> Tensor:
+        """(3, H, W) float32 in [0, 1], four times the size of `pixels`."""
+        return self.pixels.float() / 255
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from no_time_to_train.dataset.annotations import (
     image_path,
 )
 from no_time_to_train.dataset.data_root import data_root
-from no_time_to_train.dataset.images import read_image, with_measured_size
+from no_time_to_train.dataset.images import read_entry
 from no_time_to_train.dataset.script_entry import run_script
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import replacing
@@ -105,7 +105,7 @@ def fetch_image(image: ImageInfo, source_dir: Path, target_dir: Path) -> None:
         file.write(content)
         file.flush()
         try:
-            with_measured_size(image, read_image(file.name))
+            read_entry(image, file.name)
         except InputError:
             origin = source if on_disk else _address(image.file_name)
             raise InputError(f"{origin} is not the image that COCO has; replace it") from None
@@ -157,9 +157,11 @@ def write_coco(
         file.write(json.dumps(document))
 
 
-def draw_reference(image_file: Path, annotation: Annotation, name: str, target: Path) -> None:
+def draw_reference(
+    image: ImageInfo, image_dir: Path, annotation: Annotation, name: str, target: Path
+) -> None:
     """Write a picture of a reference with its box."""
-    pixels = np.array(read_image(image_file))
+    pixels = np.array(read_entry(image, image_dir / image.file_name)[0])
     x, y, width, height = annotation.bbox
     box = (x, y, x + width - 1, y + height - 1)
     no_mask = np.zeros(pixels.shape[:2], dtype=bool)
@@ -201,8 +203,8 @@ def make_data_set(coco: CocoAnnotations, source_dir: Path, folder: Path) -> None
     boxes = [replace(references[name], segmentation=None) for name in REFERENCES]
     annotations = folder / "annotations"
     for name, annotation in references.items():
-        image_file = folder / "images" / coco.images[annotation.image_id].file_name
-        draw_reference(image_file, annotation, name, pictures / f"{name}_1.jpg")
+        image = coco.images[annotation.image_id]
+        draw_reference(image, folder / "images", annotation, name, pictures / f"{name}_1.jpg")
     write_coco(annotations / "custom_references.json", reference_images, boxes, categories)
     write_coco(annotations / "custom_targets.json", target_images, truths, categories)
 

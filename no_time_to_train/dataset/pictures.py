@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from no_time_to_train.config import Orientation
 from no_time_to_train.dataset.annotations import CocoAnnotations, image_path, rasterise
 from no_time_to_train.dataset.coco_entries import Annotation, Category, Id, ImageInfo
 from no_time_to_train.dataset.coco_results import CocoRecord
-from no_time_to_train.dataset.images import existing_paths, read_image, with_measured_size
+from no_time_to_train.dataset.images import existing_paths, read_entry
 from no_time_to_train.dataset.segmentation import decode
 from no_time_to_train.visualization.predictions import (
     Instance,
@@ -33,6 +33,7 @@ def write_prediction_pictures(
     images_root: str | Path,
     out_dir: str | Path,
     threshold: float,
+    orientation: Orientation = "auto",
 ) -> list[Path]:
     """Write one picture per image of the data set.
 
@@ -41,8 +42,10 @@ def write_prediction_pictures(
         categories: The wanted classes, by class index.
         records: Results, the best of each image first.
         images_root: Folder that `file_name` starts from.
-        out_dir: Where the pictures go, each below it at its image's `file_name`.
+        out_dir: Where the pictures go, each below it at its image's `file_name`; `.png` is added
+            to names of formats that cannot hold the picture.
         threshold: Results with a higher score are drawn.
+        orientation: Of the images, as they were read for the results.
 
     Returns:
         The pictures, in the order of the data set.
@@ -53,42 +56,31 @@ def write_prediction_pictures(
     """
     images = list(annotations.images.values())
     sources = existing_paths(images_root, "model_cfg.test.imgs_path", images)
-    targets = [picture_path(out_dir, image.file_name) for image in images]
+    targets = [image_path(out_dir, image.file_name) for image in images]
     found: defaultdict[Id, list[CocoRecord]] = defaultdict(list)
     for record in records:
         if record["score"] > threshold:
             found[record["image_id"]].append(record)
+    written = []
     for image, source, target in zip(images, sources, targets, strict=True):
+        pixels, sized = read_entry(image, source, orientation)
         truths = annotations.of_image(image.id)
-        save_picture(target, _compared(source, image, truths, found[image.id], categories))
-    return targets
-
-
-def picture_path(folder: str | Path, file_name: str) -> Path:
-    """Where the picture of an image goes; `.png` is added to names that no image format has.
-
-    Raises:
-        InputError: The name leaves the folder.
-    """
-    path = image_path(folder, file_name)
-    image_format = Image.registered_extensions().get(path.suffix.lower())
-    return path if image_format in Image.SAVE else path.with_name(f"{path.name}.png")
+        compared = _compared(np.array(pixels), sized, truths, found[image.id], categories)
+        written.append(save_picture(target, compared))
+    return written
 
 
 def _compared(
-    source: Path,
+    pixels: Picture,
     image: ImageInfo,
     annotations: Sequence[Annotation],
     records: Sequence[CocoRecord],
     categories: Sequence[Category],
 ) -> Picture:
-    picture = read_image(source)
-    sized = with_measured_size(image, picture)
     names = [category.name for category in categories]
     class_index = {category.id: index for index, category in enumerate(categories)}
-    truths = list(_truths(annotations, sized, class_index))
+    truths = list(_truths(annotations, image, class_index))
     predictions = list(_predictions(records, class_index))
-    pixels = np.array(picture)  # (H, W, 3)
     return compare(
         draw_instances(pixels, truths, names), draw_instances(pixels, predictions, names)
     )

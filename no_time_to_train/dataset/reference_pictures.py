@@ -16,7 +16,7 @@ from no_time_to_train.dataset.annotations import (
     ImageInfo,
     rasterise,
 )
-from no_time_to_train.dataset.images import existing_paths, read_image, with_measured_size
+from no_time_to_train.dataset.images import existing_paths, read_entry
 from no_time_to_train.dataset.reference_set import ReferencePick
 from no_time_to_train.visualization.predictions import Instance, draw_instances, save_picture
 
@@ -76,8 +76,7 @@ def write_pictures(plan: Sequence[PlannedPicture]) -> None:
 def _outlined(reference: PlannedPicture) -> npt.NDArray[np.uint8]:
     """The image with its instance drawn over it, (H, W, 3); without a mask the box alone."""
     annotation = reference.annotation
-    picture = read_image(reference.source)
-    image = with_measured_size(reference.image, picture)
+    picture, image = read_entry(reference.image, reference.source)
     mask = np.zeros((picture.height, picture.width), dtype=bool)
     if annotation.segmentation is not None:
         mask = rasterise(annotation, image)

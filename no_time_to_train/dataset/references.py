@@ -21,12 +21,7 @@ from no_time_to_train.dataset.annotations import (
 )
 from no_time_to_train.dataset.class_splits import wanted_categories
 from no_time_to_train.dataset.crops import PixelBox, crop_and_resize, crop_box
-from no_time_to_train.dataset.images import (
-    existing_paths,
-    read_image,
-    to_tensor,
-    with_measured_size,
-)
+from no_time_to_train.dataset.images import existing_paths, read_entry, to_tensor
 from no_time_to_train.dataset.reference_set import ReferencePick, read_reference_set
 from no_time_to_train.errors import InputError
 from no_time_to_train.structures import Reference
@@ -103,8 +98,7 @@ class ReferenceDataset(Dataset[Reference]):
             InputError: The image is damaged, or its size or mask contradicts the json.
         """
         example, config = self._examples[index], self._config
-        picture = read_image(self._paths[index])
-        image = with_measured_size(example.image, picture)
+        picture, image = read_entry(example.image, self._paths[index], config.orientation)
         mask = torch.from_numpy(rasterise(example.annotation, image))  # (H, W)
         box = _crop_box(example, config.context_ratio, picture.height, picture.width)
         crop, crop_mask = crop_and_resize(to_tensor(picture), mask, box, config.image_size)

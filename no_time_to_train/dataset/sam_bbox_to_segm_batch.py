@@ -21,8 +21,14 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from no_time_to_train.config import Sam2Name
-from no_time_to_train.dataset.annotations import Category, CocoAnnotations, Id, ImageInfo
+from no_time_to_train.config import Orientation, Sam2Name
+from no_time_to_train.dataset.annotations import (
+    Category,
+    CocoAnnotations,
+    Id,
+    ImageInfo,
+    image_path,
+)
 from no_time_to_train.dataset.mask_polygons import box_polygon, outer_polygons
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError
@@ -119,22 +125,27 @@ def load_segmenter(
         raise InputError(f"--sam_checkpoint {checkpoint}: {error}") from None
 
 
-def complete_images(job: Job, segment: BoxSegmenter, picture_dir: Path | None) -> None:
+def complete_images(
+    job: Job,
+    segment: BoxSegmenter,
+    picture_dir: Path | None,
+    orientation: Orientation = "auto",
+) -> None:
     """Give all annotations their masks, image by image.
 
     Args:
         job: Its document is completed in place.
         segment: Draws the masks.
         picture_dir: Where a picture of each image with its masks is written, if at all.
+        orientation: Of images with an EXIF orientation, as in the settings of the data sets.
 
     Raises:
         InputError: An image is damaged, or has another size than the json says.
     """
-    from no_time_to_train.dataset.images import read_image, with_measured_size
+    from no_time_to_train.dataset.images import read_entry
 
     for number, boxed in enumerate(job.images, start=1):
-        image = read_image(boxed.path)
-        with_measured_size(boxed.info, image)
+        image, _ = read_entry(boxed.info, boxed.path, orientation)
         x, y, width, height = np.array([entry["bbox"] for entry in boxed.entries], np.float32).T
         masks = segment(image, np.stack([x, y, x + width, y + height], axis=1))
         for entry, mask in zip(boxed.entries, masks, strict=True):
@@ -164,9 +175,9 @@ def complete(entry: Entry, mask: Mask) -> None:
 
 
 def _picture_paths(folder: Path, job: Job) -> list[Path]:
-    from no_time_to_train.dataset.pictures import picture_path
+    from no_time_to_train.dataset.annotations import image_path
 
-    return [picture_path(folder, boxed.info.file_name) for boxed in job.images]
+    return [image_path(folder, boxed.info.file_name) for boxed in job.images]
 
 
 def _save_picture(
@@ -176,7 +187,6 @@ def _save_picture(
     masks: npt.NDArray[np.bool_],
     categories: Sequence[Category],
 ) -> None:
-    from no_time_to_train.dataset.pictures import picture_path
     from no_time_to_train.visualization.predictions import Instance, draw_instances, save_picture
 
     class_index = {category.id: index for index, category in enumerate(categories)}
@@ -186,7 +196,7 @@ def _save_picture(
         box = (x, y, x + width - 1, y + height - 1)
         instances.append(Instance(mask, box, class_index[entry["category_id"]]))
     drawn = draw_instances(image, instances, [category.name for category in categories])
-    save_picture(picture_path(folder, boxed.info.file_name), drawn)
+    save_picture(image_path(folder, boxed.info.file_name), drawn)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -208,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.sam_checkpoint, options.model_type, options.device, options.batch_size
     )
     with replacing(target) as file:
-        complete_images(job, segment, pictures)
+        complete_images(job, segment, pictures, options.orientation)
         file.write(json.dumps(job.document))
     logger.info("%s: %d annotations with masks", target, len(job.document["annotations"]))
 
@@ -231,6 +241,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cuda", help="cuda (the default), cuda:1, cpu, ...")
     parser.add_argument(
         "--batch_size", type=positive_int, default=8, help="boxes decoded at once (default 8)"
+    )
+    parser.add_argument(
+        "--orientation",
+        choices=get_args(Orientation),
+        default="auto",
+        help="photographs with an EXIF orientation: shown as viewers turn them, stored, or auto "
+        "(the default), which is shown, but stored where that alone has the json's size",
     )
     parser.add_argument(
         "--visualize", action="store_true", help="write pictures to <input>_with_SAM_segm/"

@@ -12,12 +12,7 @@ from torch.utils.data import Dataset
 from no_time_to_train.config import TestDataConfig
 from no_time_to_train.dataset.annotations import CocoAnnotations
 from no_time_to_train.dataset.class_splits import wanted_categories
-from no_time_to_train.dataset.images import (
-    existing_paths,
-    read_image,
-    to_tensor,
-    with_measured_size,
-)
+from no_time_to_train.dataset.images import existing_paths, read_entry, to_pixels
 from no_time_to_train.errors import InputError
 from no_time_to_train.structures import Target
 
@@ -66,11 +61,11 @@ class TargetDataset(Dataset[Target]):
         Raises:
             InputError: The image is damaged, or its size contradicts the json.
         """
-        picture = read_image(self._paths[index])
-        image = with_measured_size(self._images[index], picture)
-        side = self._config.image_size
+        config = self._config
+        picture, image = read_entry(self._images[index], self._paths[index], config.orientation)
+        side = config.image_size
         return Target(
-            image=to_tensor(picture.resize((side, side), Image.Resampling.BICUBIC)),
+            pixels=to_pixels(picture.resize((side, side), Image.Resampling.BICUBIC)),
             original_size=(picture.height, picture.width),
             image_id=image.id,
             index=index,

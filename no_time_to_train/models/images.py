@@ -24,6 +24,19 @@ def imagenet_normalise(images: Tensor) -> Tensor:
     return (images - mean[:, None, None]) / std[:, None, None]
 
 
+def unit_range(pixels: Tensor) -> Tensor:
+    """Divide by 255, with the same result on every device.
+
+    Args:
+        pixels: uint8, of any shape.
+
+    Returns:
+        float32 in [0, 1].
+    """
+    # Not by a Python number: a GPU multiplies with its reciprocal, which rounds differently.
+    return pixels.float() / torch.tensor(255.0, device=pixels.device)
+
+
 def resize_square(images: Tensor, side: int) -> Tensor:
     """Resize to `side` x `side` pixels: bicubic, corners not aligned, no antialiasing.
 

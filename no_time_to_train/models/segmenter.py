@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from no_time_to_train.config import Sam2InferConfig
 from no_time_to_train.errors import InputError
 from no_time_to_train.models.encoder import PatchEncoder
+from no_time_to_train.models.images import unit_range
 from no_time_to_train.models.matching import classify, mask_features
 from no_time_to_train.models.memory_bank import (
     ClassStatistics,
@@ -95,7 +96,8 @@ class Segmenter(nn.Module):
         """
         if self.statistics is None or self.proposer is None:
             raise RuntimeError("segment() needs a proposer and finalised or loaded classes")
-        images = self._stack([target.image for target in targets])  # (B, 3, H, W)
+        pixels = self._stack([target.pixels for target in targets])  # (B, 3, H, W) uint8
+        images = unit_range(pixels)
         patches = self._encoder()(images)  # (B, N, C)
         features = self.proposer.encode(images)
         return [

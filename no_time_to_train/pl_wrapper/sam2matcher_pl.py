@@ -16,7 +16,6 @@ from no_time_to_train.config import DataLoadConfig, DatasetsConfig, ModelConfig,
 from no_time_to_train.dataset.annotations import image_path
 from no_time_to_train.dataset.coco_results import CocoRecord, to_records
 from no_time_to_train.dataset.memory_checkpoint import MemoryFile, MemoryInfo, read_memory
-from no_time_to_train.dataset.pictures import picture_path
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.distributed import RankSampler, gather_everywhere, gather_to_first
@@ -33,7 +32,7 @@ from no_time_to_train.models.networks import build_encoder, build_proposer
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.pl_wrapper import preflight
 from no_time_to_train.pl_wrapper.background import Background
-from no_time_to_train.pl_wrapper.loading import image_loader
+from no_time_to_train.pl_wrapper.loading import ImageLoader
 from no_time_to_train.pl_wrapper.memory_pictures import MemoryPictures
 from no_time_to_train.structures import Prediction, Reference, Target
 
@@ -123,7 +122,7 @@ class Sam2MatcherLightningModel(LightningModule):
             return [self.pictures.folder / name for name in self.references.picture_names]
         if self.targets and self.model_cfg.test.online_vis:
             folder, images = self.model_cfg.pictures_folder, self.targets.annotations.images
-            return [picture_path(folder, image.file_name) for image in images.values()]
+            return [image_path(folder, image.file_name) for image in images.values()]
         return []
 
     def load_memory(self, path: Path) -> None:
@@ -179,13 +178,13 @@ class Sam2MatcherLightningModel(LightningModule):
         """Let the pictures know of errors."""
         return [self.pictures]
 
-    def test_dataloader(self) -> DataLoader[Any]:
+    def test_dataloader(self) -> DataLoader[Any] | ImageLoader:
         """Images of this rank; for a stage without images, one empty step."""
         data = self.references or self.targets
         if data is None:
             return DataLoader([None], collate_fn=list)  # type: ignore[arg-type]
         sampler = RankSampler(data, self.trainer.world_size, self.trainer.global_rank)
-        return image_loader(data, sampler, self.data_load_cfgs)
+        return ImageLoader(data, sampler, self.data_load_cfgs)
 
     def warn_if_empty(self) -> None:
         """Tell how far a run that found nothing was from finding something."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from no_time_to_train.errors import InputError
 from no_time_to_train.files import replacing
 from no_time_to_train.visualization.labels import Label, draw_labels
 from no_time_to_train.visualization.palette import class_colours
+
+logger = logging.getLogger(__name__)
 
 Picture = NDArray[np.uint8]
 """RGB, (H, W, 3)."""
@@ -26,6 +28,18 @@ BOX = 0.6
 """Share of the class colour in a box's line: less than in the outline, which matters more."""
 MARGIN = 10
 """White pixels between truth and predictions."""
+
+MAX_SIDE = {
+    "BMP": 2**31 - 1,
+    "GIF": 65_535,
+    "JPEG": 65_500,
+    "JPEG2000": 2**31 - 1,
+    "PNG": 2**31 - 1,
+    "PPM": 2**31 - 1,
+    "TIFF": 2**31 - 1,
+    "WEBP": 16_383,
+}
+"""Formats that pictures are written in: those that images are read in, with their limits."""
 
 _SUBPIXEL_BITS = 4
 # Full colour resolution: halved, thin lines and small letters bleed.
@@ -84,7 +98,7 @@ def compare(truth: Picture, predictions: Picture) -> Picture:
     return np.concatenate([truth, margin, predictions], axis=1)
 
 
-def save_picture(path: Path, rgb: Picture) -> None:
+def save_picture(path: Path, rgb: Picture) -> Path:
     """Write a picture in the format of the file's suffix; folders are made as needed.
 
     The file appears whole or not at all.
@@ -93,16 +107,28 @@ def save_picture(path: Path, rgb: Picture) -> None:
         path: With a suffix such as .jpg or .png.
         rgb: (H, W, 3).
 
+    Returns:
+        Where it is; `.png` has been added to a name whose format cannot hold it.
+
     Raises:
-        InputError: No image format has that suffix, or the file cannot be written.
+        InputError: The file cannot be written.
     """
-    image_format = Image.registered_extensions().get(path.suffix.lower())
-    if image_format not in Image.SAVE:
-        raise InputError(f"{path} has no image format's suffix; end its name in .jpg or .png")
+    image_format = _picture_format(path.suffix, max(rgb.shape[:2]))
+    if image_format is None:
+        whole, image_format = path.with_name(f"{path.name}.png"), "PNG"
+        logger.info("%s cannot hold %d x %d pixels; see %s", path, *rgb.shape[1::-1], whole)
+        path = whole
     encoded = io.BytesIO()  # encoders that write to a file themselves do not say why they cannot
     Image.fromarray(rgb).save(encoded, image_format, **_ENCODING.get(image_format, {}))
     with replacing(path, "wb") as file:
         file.write(encoded.getbuffer())
+    return path
+
+
+def _picture_format(suffix: str, side: int) -> str | None:
+    """PIL's name of the format with this suffix, if it holds RGB of this many pixels a side."""
+    image_format = Image.registered_extensions().get(suffix.lower(), "")
+    return image_format if side <= MAX_SIDE.get(image_format, 0) else None
 
 
 def _tint(

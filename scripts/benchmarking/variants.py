@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dinov2 import build_dinov2
 from no_time_to_train.config import ComputeConfig, Sam2InferConfig
 from no_time_to_train.dataset.coco_results import CocoRecord, to_records
-from no_time_to_train.dataset.images import read_image, to_tensor
+from no_time_to_train.dataset.images import read_image, to_pixels
 from no_time_to_train.models.encoder import PatchEncoder
 from no_time_to_train.models.merging import merge, suppress
 from no_time_to_train.models.networks import compute_as
@@ -85,8 +85,8 @@ class Parts:
         """An image as `test` reads it."""
         side = self.proposer.network.image_size
         picture = read_image(path)
-        image = to_tensor(picture.resize((side, side), Image.Resampling.BICUBIC))
-        return Target(image, (picture.height, picture.width))
+        pixels = to_pixels(picture.resize((side, side), Image.Resampling.BICUBIC))
+        return Target(pixels, (picture.height, picture.width))
 
     def encode(self, target: Target) -> tuple[Tensor, ImageFeatures]:
         """Patch features (N, C) and SAM 2's features of one image."""

@@ -194,3 +194,17 @@ def test_main__draws_the_references(tmp_path: Path) -> None:
     with Image.open(pictures[0]) as picture:
         assert picture.size == (100, 100)
         assert len(set(picture.convert("RGB").get_flattened_data())) > 10
+
+
+def test_main__draws_on_turned_photographs_as_they_are_shown(tmp_path: Path) -> None:
+    content = boats({"segmentation": [[10, 10, 50, 10, 50, 50, 10, 50]]})
+    content["images"][0].update(height=60, width=100)
+    path = write_json(tmp_path, content)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (60, 100), "grey").save(tmp_path / "images/0.png", exif=exif)
+    words = options(tmp_path, **{"json-file": path, "img-dir": tmp_path / "images"})
+    main([*words, "--plot"])
+    (picture,) = (tmp_path / "set_pictures").iterdir()
+    assert Image.open(picture).size == (100, 60)

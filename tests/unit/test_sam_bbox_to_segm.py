@@ -152,6 +152,24 @@ def test_main__visualize_draws_the_images_with_boxes(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("ellipses")
+@pytest.mark.parametrize(
+    ("more", "size"), [((), (60, 40)), (("--orientation", "stored"), (40, 60))]
+)
+def test_main__draws_masks_on_turned_photographs_as_they_are_shown(
+    folder: Path, more: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    content = json.loads((folder / "boxes.json").read_text())
+    for image in content["images"]:
+        del image["height"], image["width"]
+    (folder / "boxes.json").write_text(json.dumps(content))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 60), "grey").save(folder / "images/a.png", exif=exif)
+    main(arguments(folder, "--visualize", *more))
+    assert Image.open(folder / "boxes_with_SAM_segm/a.png").size == size
+
+
+@pytest.mark.usefixtures("ellipses")
 def test_main__its_result_is_read_as_references(folder: Path) -> None:
     main(arguments(folder))
     annotations = CocoAnnotations.read(folder / "boxes_with_segm.json")

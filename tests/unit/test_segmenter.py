@@ -49,6 +49,10 @@ def painted(colour: tuple[float, float, float]) -> Tensor:
     return torch.tensor(colour).float()[:, None, None].expand(3, SIDE, SIDE).clone()
 
 
+def target(image: Tensor, height: int, width: int) -> Target:
+    return Target((255 * image).byte(), (height, width))
+
+
 def reference(colour: tuple[float, float, float], class_index: int, slot: int = 0) -> Reference:
     mask = torch.ones(SIDE, SIDE)
     return Reference(painted(colour), mask, class_index, slot, 1, 0, f"class {class_index}")
@@ -64,7 +68,7 @@ def segmenter(*boxes: tuple[int, int, int, int]) -> Segmenter:
 def test_segment__labels_each_mask_with_the_class_that_it_looks_like() -> None:
     image = painted((1, 0, 0))
     image[:, :, 4:] = torch.tensor([0.0, 0.0, 1.0])[:, None, None]  # red left, blue right
-    (found,) = segmenter((0, 0, 3, 8), (5, 0, 8, 8)).segment([Target(image, (16, 16))])
+    (found,) = segmenter((0, 0, 3, 8), (5, 0, 8, 8)).segment([target(image, 16, 16)])
     left_first = found.boxes[:, 0].argsort()
     assert found.labels[left_first].tolist() == [0, 1]
     assert found.masks.shape == (2, 16, 16)
@@ -73,25 +77,25 @@ def test_segment__labels_each_mask_with_the_class_that_it_looks_like() -> None:
 
 def test_segment__images_of_a_batch_do_not_mix() -> None:
     model = segmenter((0, 0, 8, 8))
-    red, blue = (Target(painted(colour), (8, 8)) for colour in ((1, 0, 0), (0, 0, 1)))
+    red, blue = (target(painted(colour), 8, 8) for colour in ((1, 0, 0), (0, 0, 1)))
     together = model.segment([red, blue])
     assert [found.labels.tolist() for found in together] == [[0], [1]]
 
 
 def test_segment__nothing_proposed_is_an_empty_prediction() -> None:
-    (found,) = segmenter().segment([Target(painted((1, 0, 0)), (20, 30))])
+    (found,) = segmenter().segment([target(painted((1, 0, 0)), 20, 30)])
     assert found.masks.shape == (0, 20, 30)
 
 
 def test_segment__a_mask_like_no_class_is_dropped() -> None:
-    (found,) = segmenter((0, 0, 8, 8)).segment([Target(painted((0, 1, 0)), (8, 8))])
+    (found,) = segmenter((0, 0, 8, 8)).segment([target(painted((0, 1, 0)), 8, 8)])
     assert len(found) == 0
 
 
 def test_segment__before_finalise_is_an_error() -> None:
     model = Segmenter(Sam2InferConfig(), ColourEncoder(), ListedProposer([]))
     with pytest.raises(RuntimeError, match="finalised"):
-        model.segment([Target(painted((1, 0, 0)), (8, 8))])
+        model.segment([target(painted((1, 0, 0)), 8, 8)])
 
 
 def test_remember__order_of_references_does_not_matter() -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from no_time_to_train.errors import InputError
 from no_time_to_train.visualization.palette import class_colours
 from no_time_to_train.visualization.predictions import (
     Instance,
@@ -149,11 +148,33 @@ def test_save_picture__writes_the_format_of_the_suffix(tmp_path, name):
     assert os.listdir(path.parent) == [name]
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a"])
-def test_save_picture__refuses_other_suffixes(tmp_path, name):
-    with pytest.raises(InputError, match=rf"{name} .*\.jpg or \.png"):
-        save_picture(tmp_path / name, grey(4, 4))
-    assert os.listdir(tmp_path) == []
+Image.init()
+
+
+@pytest.mark.parametrize("suffix", ["", ".txt", *sorted(Image.registered_extensions())])
+def test_save_picture__adds_png_to_suffixes_that_are_no_pictures(tmp_path, suffix):
+    path = save_picture(tmp_path / f"a{suffix}", grey(20, 30))
+    assert path.name in (f"a{suffix}", f"a{suffix}.png")
+    assert os.listdir(tmp_path) == [path.name]
+    with Image.open(path) as image:
+        assert (path.name == f"a{suffix}") == (suffix in READABLE)
+        assert np.abs(np.asarray(image.convert("RGB")).astype(int) - 100).max() <= 4
+        assert image.size == (30, 20)
+
+
+READABLE = (
+    ".apng .bmp .gif .j2c .j2k .jfif .jp2 .jpc .jpe .jpeg .jpf .jpg .jpx .pbm .pfm .pgm .png .pnm "
+    ".ppm .tif .tiff .webp"
+).split()
+
+
+@pytest.mark.parametrize(("suffix", "side"), [("jpg", 65_500), ("webp", 16_383), ("gif", 65_535)])
+def test_save_picture__keeps_to_the_limit_of_the_format(tmp_path, suffix, side):
+    fits = save_picture(tmp_path / f"fits.{suffix}", grey(2, side))
+    beyond = save_picture(tmp_path / f"beyond.{suffix}", grey(side + 1, 1))
+    assert (fits.name, beyond.name) == (f"fits.{suffix}", f"beyond.{suffix}.png")
+    with Image.open(fits) as first, Image.open(beyond) as second:
+        assert (first.size, second.size, second.format) == ((side, 2), (1, side + 1), "PNG")
 
 
 def test_save_picture__leaves_the_old_file_when_writing_fails(tmp_path):
