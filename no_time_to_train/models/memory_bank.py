@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from no_time_to_train.errors import InputError
 from no_time_to_train.models.clusters import principal_components, spherical_kmeans
 from no_time_to_train.models.prototypes import (
     class_average,
@@ -64,6 +65,25 @@ def summarise(features: Tensor, weights: Tensor, most_patches: int) -> Reference
         foreground_count=count,
         patches=foreground[sample.to(foreground.device)].half().cpu(),
     )
+
+
+def check_finite(summary: ReferenceSummary, source: str) -> None:
+    """Refuse NaN, infinity, and what float16 cannot hold.
+
+    Args:
+        summary: Of one reference.
+        source: Which one, for the message.
+
+    Raises:
+        InputError: Its features are not finite.
+    """
+    most = torch.finfo(torch.float16).max
+    for values in (summary.mean, summary.foreground_mean, summary.patches):
+        if not values.abs().max() <= most:  # not so for NaN either
+            raise InputError(
+                f"the features of {source} are not finite; use other weights of the encoder, or "
+                "the precision float32"
+            )
 
 
 class Arena:

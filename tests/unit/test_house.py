@@ -6,12 +6,13 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMON = {"structures", "config", "errors"}
+COMMON = {"structures", "config", "errors", "files", "checkpoint_files", "pickle_index"}
 ALLOWED = {  # room: rooms of ours that it may import
     "cli": COMMON | {"pl_wrapper", "dataset", "command_line", "outputs"},
     "command_line": COMMON,
     "outputs": COMMON | {"dataset"},
-    "api": COMMON | {"models", "dataset", "visualization"},
+    "api": COMMON | {"models", "dataset", "visualization", "api_arguments"},
+    "api_arguments": COMMON,
     "pl_wrapper": COMMON | {"models", "dataset", "visualization", "distributed"},
     "models": COMMON | {"sam2", "dinov2"},
     "dataset": COMMON | {"visualization"},
@@ -20,6 +21,9 @@ ALLOWED = {  # room: rooms of ours that it may import
     "config": {"errors"},
     "structures": set(),
     "errors": set(),
+    "files": {"errors"},
+    "checkpoint_files": {"errors", "files", "pickle_index"},
+    "pickle_index": set(),
     "sam2": set(),
     "dinov2": set(),
 }
