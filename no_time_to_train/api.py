@@ -334,7 +334,8 @@ class FewShotSegmenter:
         if memory.kind is Kind.POSTPROCESSED:
             statistics = statistics_from_tensors(memory.tensors)
         else:
-            bank = bank_from_tensors(memory.tensors, self._segmenter.most_patches)
+            with memory.in_use():
+                bank = bank_from_tensors(memory.tensors, self._segmenter.most_patches)
         names = memory.info.class_names if memory.info else []
         with self._lock:
             if statistics is None:

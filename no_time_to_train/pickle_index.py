@@ -111,7 +111,7 @@ class PickleIndex(pickle.Unpickler):
                 raise Unreadable(
                     f"it holds {operation.name}, an operation that torch.save does not use"
                 )
-            if operation.name.endswith("BINPUT") and argument > len(self.content):
+            if operation.name.endswith("BINPUT") and int(argument or 0) > len(self.content):
                 raise Unreadable("damaged (more numbered parts than bytes)")
             tuples += operation.name.startswith("TUPLE")
         if tuples > MAX_TUPLES:

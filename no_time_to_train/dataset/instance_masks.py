@@ -74,7 +74,8 @@ def _of_picture(picture: Image.Image, what: str) -> Mask:
             'contradict each other; convert it, as with .convert("L")'
         )
     values = np.asarray(ImageOps.exif_transpose(picture))  # (H, W) or (H, W, bands)
-    return (values != 0).reshape(*values.shape[:2], -1).any(axis=2)  # (H, W)
+    inside: Mask = (values != 0).reshape(*values.shape[:2], -1).any(axis=2)
+    return inside
 
 
 def _of_array(mask: Any, what: str) -> Mask:

@@ -7,7 +7,8 @@ stages read, and no network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +49,12 @@ class MemoryFile:
     kind: Kind
     size: MemorySize
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Name the file where something in it turns out to be unusable."""
+        with _naming(self.path):
+            yield
+
 
 def read_memory(path: Path) -> MemoryFile:
     """Read a memory checkpoint without running anything in it, and check all of it.
@@ -67,10 +74,16 @@ def read_memory(path: Path) -> MemoryFile:
             "save() in Python"
         )
     content = load_checkpoint(path, "the memory", "write it again")
-    try:
+    with _naming(path):
         tensors = _tensors(content)
         size = check_layout(tensors)
         return MemoryFile(path, tensors, _info(content, size.classes), kind_of(tensors), size)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
     except InputError as reason:
         raise InputError(f"the memory in {path} cannot be used: {reason}; fill it again") from None
 

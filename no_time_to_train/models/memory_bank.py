@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from no_time_to_train.errors import InputError
 from no_time_to_train.models.clusters import principal_components, spherical_kmeans
 from no_time_to_train.models.prototypes import (
     class_average,
@@ -67,23 +66,11 @@ def summarise(features: Tensor, weights: Tensor, most_patches: int) -> Reference
     )
 
 
-def check_finite(summary: ReferenceSummary, source: str) -> None:
-    """Refuse NaN, infinity, and what float16 cannot hold.
-
-    Args:
-        summary: Of one reference.
-        source: Which one, for the message.
-
-    Raises:
-        InputError: Its features are not finite.
-    """
+def is_finite(summary: ReferenceSummary) -> bool:
+    """Whether there is no NaN in it, no infinity, and nothing that float16 cannot hold."""
     most = torch.finfo(torch.float16).max
-    for values in (summary.mean, summary.foreground_mean, summary.patches):
-        if not values.abs().max() <= most:  # not so for NaN either
-            raise InputError(
-                f"the features of {source} are not finite; use other weights of the encoder, or "
-                "the precision float32"
-            )
+    parts = (summary.mean, summary.foreground_mean, summary.patches)
+    return all(bool(values.abs().max() <= most) for values in parts)  # not so for NaN either
 
 
 class Arena:

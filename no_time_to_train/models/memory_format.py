@@ -11,11 +11,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from no_time_to_train.errors import InputError
 from no_time_to_train.models.memory_bank import (
     ClassStatistics,
     MemoryBank,
     ReferenceSummary,
-    check_finite,
+    is_finite,
     summarise,
 )
 
@@ -70,7 +71,8 @@ def bank_from_tensors(tensors: Mapping[str, Tensor], most_patches: int) -> Memor
             features = tensors["mem_feats"][index, slot].float()  # (N, C)
             weights = tensors["mem_masks"][index, slot].float()  # (N,)
             summary = summarise(features, weights, most_patches)
-            check_finite(summary, f"mem_feats of reference {slot} of class {index}")
+            if not is_finite(summary):
+                raise InputError(f"mem_feats of reference {slot} of class {index} is not finite")
             bank.add(index, slot, summary)
         return bank
     sizes = [int(tensors["mem_patch_counts"][place]) for place in slots]
@@ -108,9 +110,12 @@ def statistics_to_tensors(statistics: ClassStatistics) -> dict[str, Tensor]:
 
 def statistics_from_tensors(tensors: Mapping[str, Tensor]) -> ClassStatistics:
     """Restore class statistics, ours or published."""
+    counts, means = tensors["mem_fill_counts"].long(), tensors["mem_feats_ins_avg"].float()
+    # Whatever stands where no reference is: times zero, NaN would stay NaN.
+    unused = torch.arange(means.shape[1]) >= counts[:, None]  # (K, S)
     return ClassStatistics(
-        counts=tensors["mem_fill_counts"].long(),
-        instance_means=tensors["mem_feats_ins_avg"].float(),
+        counts=counts,
+        instance_means=means.masked_fill(unused[..., None], 0),
         class_means=tensors["mem_feats_avg"].float(),
         instance_similarity=tensors["mem_ins_sim_avg"].float(),
         centres=tensors["mem_feats_centers"].float(),

@@ -15,8 +15,8 @@ from no_time_to_train.models.matching import classify, mask_features
 from no_time_to_train.models.memory_bank import (
     ClassStatistics,
     MemoryBank,
-    check_finite,
     class_statistics,
+    is_finite,
     summarise,
 )
 from no_time_to_train.models.merging import merge, suppress
@@ -77,7 +77,8 @@ class Segmenter(nn.Module):
         for reference, patches in zip(references, features, strict=True):
             weights = reference_weights(reference, self._encoder().grid).to(patches.device)
             summary = summarise(patches, weights, self.most_patches)
-            check_finite(summary, reference.source)
+            if not is_finite(summary):
+                raise _not_finite(reference.source)
             self.bank.add(reference.class_index, reference.slot, summary)
 
     def finalise(self) -> None:
@@ -165,10 +166,14 @@ def _check_features(patches: Tensor, targets: Sequence[Target]) -> None:
     """Refuse features (B, N, C) that no class can be compared with."""
     for target, finite in zip(targets, patches.isfinite().flatten(1).all(dim=1), strict=True):
         if not finite:
-            raise InputError(
-                f"the features of image {target.image_id!r} are not finite; use other weights of "
-                "the encoder, or the precision float32"
-            )
+            raise _not_finite(f"image {target.image_id!r}")
+
+
+def _not_finite(source: str) -> InputError:
+    return InputError(
+        f"the features of {source} are not finite; use other weights of the encoder, or the "
+        "precision float32"
+    )
 
 
 def reference_weights(reference: Reference, grid: int) -> Tensor:

@@ -114,7 +114,8 @@ class Sam2MatcherLightningModel(LightningModule):
         preflight.check_memory(memory, self.model_cfg)
         if self.test_mode is TestMode.postprocess_memory:
             preflight.check_filled(memory)
-            self.segmenter.bank = bank_from_tensors(memory.tensors, self.segmenter.most_patches)
+            with memory.in_use():
+                self.segmenter.bank = bank_from_tensors(memory.tensors, self.segmenter.most_patches)
         else:
             preflight.check_postprocessed(memory)
             self.segmenter.use(statistics_from_tensors(memory.tensors))
