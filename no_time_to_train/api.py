@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from threading import RLock
 
@@ -14,15 +11,13 @@ import torch
 from PIL import Image
 
 from no_time_to_train.api_arguments import (
-    check_category_ids,
     check_name,
     check_path,
-    is_id,
     read_configs,
     usable_device,
 )
+from no_time_to_train.api_prediction import ImagePrediction
 from no_time_to_train.config import EncoderConfig, EncoderName, ModelConfig, Sam2Name
-from no_time_to_train.dataset.coco_results import CocoRecord, to_records
 from no_time_to_train.dataset.crops import crop_and_resize, crop_box
 from no_time_to_train.dataset.images import read_image, to_tensor
 from no_time_to_train.dataset.instance_masks import to_mask
@@ -43,66 +38,12 @@ from no_time_to_train.models.memory_format import (
 )
 from no_time_to_train.models.networks import build_encoder, build_proposer
 from no_time_to_train.models.segmenter import Segmenter
-from no_time_to_train.structures import Prediction, Reference, Target
-from no_time_to_train.visualization.predictions import Instance, draw_instances
+from no_time_to_train.structures import Reference, Target
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
 """A file, a PIL image, or an array (H, W, 3) uint8, RGB."""
 
 CONTEXT_RATIO = 0.2
-
-
-@dataclass(frozen=True)
-class ImagePrediction(Prediction):
-    """The instances found in one image, with the image and the names of the classes."""
-
-    image: npt.NDArray[np.uint8]
-    """(H, W, 3) RGB."""
-    class_names: Sequence[str]
-    """By label."""
-
-    @property
-    def names(self) -> list[str]:
-        """Class name of each instance."""
-        return [self.class_names[label] for label in self.labels.tolist()]
-
-    def to_coco(
-        self, image_id: int | str = 0, category_ids: Sequence[int] | None = None
-    ) -> list[CocoRecord]:
-        """Put the instances down as COCO results.
-
-        Args:
-            image_id: Of this image in the data set.
-            category_ids: By label; by default the labels themselves, counted from 1.
-
-        Raises:
-            InputError: An id is of another type, or there are not as many as classes.
-        """
-        if not is_id(image_id) and not isinstance(image_id, str):
-            raise InputError(f"image_id is {image_id!r}; give an integer or a text")
-        ids = check_category_ids(category_ids, len(self.class_names))
-        return to_records(self, image_id, ids)
-
-    def draw(self, threshold: float = 0.5) -> Image.Image:
-        """Draw the instances into the image.
-
-        Args:
-            threshold: Lowest score that is drawn.
-
-        Raises:
-            InputError: The threshold is no number.
-        """
-        if isinstance(threshold, bool) or not isinstance(threshold, Real) or threshold != threshold:
-            raise InputError(f"threshold is {threshold!r}; give a number, such as 0.5")
-        rows = zip(
-            self.masks, self.boxes.tolist(), self.labels.tolist(), self.scores.tolist(), strict=True
-        )
-        instances = [
-            Instance(mask.cpu().numpy(), tuple(box), label, score)
-            for mask, box, label, score in rows
-            if score > threshold
-        ]
-        return Image.fromarray(draw_instances(self.image, instances, self.class_names))
 
 
 class FewShotSegmenter:

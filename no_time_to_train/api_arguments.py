@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,31 @@ def check_path(path: Any) -> Path:
 def is_id(value: Any) -> bool:
     """Whether it is an integer; a truth value is none."""
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def check_image_id(image_id: Any) -> int | str:
+    """An image id as json holds it.
+
+    Raises:
+        InputError: It is neither an integer nor a text.
+    """
+    if isinstance(image_id, str):
+        return image_id
+    if not is_id(image_id):
+        raise InputError(f"image_id is {_short(image_id)}; give an integer or a text")
+    return int(image_id)
+
+
+def check_threshold(threshold: Any) -> float:
+    """A score to compare with.
+
+    Raises:
+        InputError: It is no number.
+    """
+    number = isinstance(threshold, Real) and not isinstance(threshold, bool)
+    if not number or math.isnan(threshold):
+        raise InputError(f"threshold is {_short(threshold)}; give a number, such as 0.5")
+    return float(threshold)
 
 
 def check_category_ids(ids: Any, classes: int) -> Sequence[int]:
