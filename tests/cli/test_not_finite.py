@@ -18,7 +18,7 @@ def spoil(path: str, name: str, value: float) -> str:
     """A copy of a checkpoint with one number of one tensor replaced."""
     content = torch.load(path, weights_only=True)
     state = content.get("model", content.get("state_dict", content))
-    state[name] = state[name].clone()
+    state[name] = state[name].float()
     state[name].view(-1)[0] = value
     torch.save(content, "spoilt.pth")
     return "spoilt.pth"
