@@ -131,7 +131,7 @@ def load_sam1(
     model = sam_model_registry[model_type]()
     try:
         model.load_state_dict(state)
-    except RuntimeError:
+    except (RuntimeError, AttributeError, TypeError):  # the last two where names are no text
         raise InputError(
             f"{path} does not hold the weights of --model_type {model_type}; give the type that it "
             "was downloaded for (vit_h, vit_l, vit_b), or the file of that type"
