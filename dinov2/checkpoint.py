@@ -90,8 +90,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:  # broken files raise about anything, from KeyError to struct.error
         raise ValueError(
-            f"{path} cannot be read as a PyTorch checkpoint: it is incomplete or something else; "
-            "download the DINOv2 weights again"
+            f"{path} cannot be read as a PyTorch checkpoint of tensors: it is incomplete or "
+            "something else; download the DINOv2 weights from their publisher"
         ) from error
     if not _is_state(content):
         raise ValueError(

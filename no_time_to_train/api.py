@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import RLock
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import yaml
-from jsonargparse import ArgumentParser
 from PIL import Image
 
+from no_time_to_train.api_arguments import (
+    check_name,
+    check_path,
+    read_configs,
+    usable_device,
+)
+from no_time_to_train.api_prediction import ImagePrediction
 from no_time_to_train.config import EncoderConfig, EncoderName, ModelConfig, Sam2Name
-from no_time_to_train.dataset.coco_results import CocoRecord, to_records
 from no_time_to_train.dataset.crops import crop_and_resize, crop_box
 from no_time_to_train.dataset.images import (
     as_rgb,
@@ -24,66 +26,30 @@ from no_time_to_train.dataset.images import (
     to_pixels,
     to_tensor,
 )
-from no_time_to_train.dataset.memory_checkpoint import MemoryInfo, read_memory, write_memory
+from no_time_to_train.dataset.instance_masks import to_mask
+from no_time_to_train.dataset.memory_checkpoint import (
+    MemoryFile,
+    MemoryInfo,
+    read_memory,
+    write_memory,
+)
+from no_time_to_train.dataset.memory_layout import Kind
 from no_time_to_train.errors import InputError
+from no_time_to_train.models.memory_bank import MemoryBank
 from no_time_to_train.models.memory_format import (
     bank_from_tensors,
     bank_to_tensors,
-    is_postprocessed,
     statistics_from_tensors,
     statistics_to_tensors,
 )
 from no_time_to_train.models.networks import build_encoder, build_proposer
 from no_time_to_train.models.segmenter import Segmenter
-from no_time_to_train.structures import Prediction, Reference, Target
-from no_time_to_train.visualization.predictions import Instance, draw_instances
+from no_time_to_train.structures import Reference, Target
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
 """A file, a PIL image, or an array (H, W, 3) uint8, RGB."""
 
 CONTEXT_RATIO = 0.2
-
-
-@dataclass(frozen=True)
-class ImagePrediction(Prediction):
-    """The instances found in one image, with the image and the names of the classes."""
-
-    image: npt.NDArray[np.uint8]
-    """(H, W, 3) RGB."""
-    class_names: Sequence[str]
-    """By label."""
-
-    @property
-    def names(self) -> list[str]:
-        """Class name of each instance."""
-        return [self.class_names[label] for label in self.labels.tolist()]
-
-    def to_coco(
-        self, image_id: int | str = 0, category_ids: Sequence[int] | None = None
-    ) -> list[CocoRecord]:
-        """Put the instances down as COCO results.
-
-        Args:
-            image_id: Of this image in the data set.
-            category_ids: By label; by default the labels themselves, counted from 1.
-        """
-        return to_records(self, image_id, category_ids or range(1, len(self.class_names) + 1))
-
-    def draw(self, threshold: float = 0.5) -> Image.Image:
-        """Draw the instances into the image.
-
-        Args:
-            threshold: Lowest score that is drawn.
-        """
-        rows = zip(
-            self.masks, self.boxes.tolist(), self.labels.tolist(), self.scores.tolist(), strict=True
-        )
-        instances = [
-            Instance(mask.cpu().numpy(), tuple(box), label, score)
-            for mask, box, label, score in rows
-            if score > threshold
-        ]
-        return Image.fromarray(draw_instances(self.image, instances, self.class_names))
 
 
 class FewShotSegmenter:
@@ -94,6 +60,12 @@ class FewShotSegmenter:
     segmenter.finalise()
     prediction = segmenter.segment("park.jpg")
     prediction.draw().save("found.png")
+
+    It has examples (a filled memory), or finalised classes (a post-processed one), or both: classes
+    made of its examples. `remember` adds an example, after which the classes have to be finalised
+    again; `load` replaces all there was; `save` stores the classes where they are finalised, else
+    the examples. Where an error is raised, all is as it was. Threads may share one segmenter: they
+    wait for each other.
     """
 
     def __init__(
@@ -107,14 +79,21 @@ class FewShotSegmenter:
             device: Such as `cpu` or `cuda:1`; by default the GPU where there is one.
 
         Raises:
-            InputError: A checkpoint is missing or of another model.
+            InputError: A checkpoint is missing or of another model, or there is no such device.
         """
+        where = usable_device(device)
         self.config = config
-        self.class_names: list[str] = []
+        self._lock = RLock()
+        self._class_names: list[str] = []
         self._segmenter = Segmenter(
             config.sam2_infer_cfgs, build_encoder(config), build_proposer(config, image_size)
         )
-        self._segmenter.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._segmenter.to(where)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names by label; a copy, changing it changes no class."""
+        return list(self._class_names)
 
     @classmethod
     def from_preset(
@@ -155,37 +134,28 @@ class FewShotSegmenter:
         Raises:
             InputError: A file is missing, or names a setting that does not exist.
         """
-        merged: dict[str, Any] = {}
-        for path in paths:
-            merged = _merge(merged, _init_args(Path(path)))
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_class_arguments(ModelConfig, "model_cfg")
-        try:
-            parsed = parser.parse_object({"model_cfg": merged.get("model_cfg", {})})
-        except Exception as error:
-            raise InputError(f"{paths[-1]}: {' '.join(str(error).split())}") from error
-        config: ModelConfig = parser.instantiate(parsed).model_cfg
-        size = merged.get("dataset_cfgs", {}).get("test", {}).get("image_size")
+        config, size = read_configs(paths)
         return cls(config, image_size=size, device=device)
 
-    def remember(self, image: Picture, mask: npt.ArrayLike, name: str) -> None:
-        """Learn one example.
+    def remember(
+        self, image: Picture, mask: npt.ArrayLike | str | Path | Image.Image, name: str
+    ) -> None:
+        """Learn one example; what was finalised has to be finalised again.
 
         Args:
             image: The picture it is in.
-            mask: (H, W) of the picture's size, non-zero on the instance.
-            name: Its class.
+            mask: Of the picture's size, non-zero on the instance: an array (H, W), a PIL image
+                without alpha channel, or the path of one (no JPEG); of colours any may be non-zero.
+            name: Its class; spaces around it do not count.
 
         Raises:
-            InputError: The mask has another size than the image, or no pixel; or the classes were
-                loaded finalised, so that their examples are gone.
+            InputError: An argument is of another kind; the mask has another size than the image, or
+                no pixel; the features are not finite; or the classes were loaded finalised, so that
+                their examples are gone.
         """
-        if self._segmenter.statistics is not None and not self._segmenter.bank.summaries:
-            raise InputError(
-                "a memory that was saved after finalise() cannot learn; start a new one"
-            )
+        name = check_name(name)
         pixels = to_tensor(_open(image))  # (3, H, W)
-        inside = torch.from_numpy(np.asarray(mask) != 0)  # (H, W)
+        inside = torch.from_numpy(to_mask(mask, f"the mask of this {name}"))  # (H, W)
         if inside.shape != pixels.shape[1:]:
             raise InputError(
                 f"the mask of this {name} is {tuple(inside.shape)}, but its image is "
@@ -193,13 +163,22 @@ class FewShotSegmenter:
             )
         if not inside.any():
             raise InputError(f"the mask of this {name} has no pixel; mark the instance")
-        if name not in self.class_names:
-            self.class_names.append(name)
-        index = self.class_names.index(name)
-        slot = len(self._segmenter.bank.references_of(index))
-        crop, crop_mask = self._crop(pixels, inside)
+        with self._lock:
+            self._learn(*self._crop(pixels, inside), name)
+
+    def _learn(self, crop: torch.Tensor, mask: torch.Tensor, name: str) -> None:
+        segmenter, names = self._segmenter, self._class_names
+        if segmenter.statistics is not None and not segmenter.bank.summaries:
+            raise InputError(
+                "a memory that was saved after finalise() cannot learn; start a new one"
+            )
+        index = names.index(name) if name in names else len(names)
+        slot = len(segmenter.bank.references_of(index))
         source = f"example {slot + 1} of {name}"
-        self._segmenter.remember([Reference(crop, crop_mask, index, slot, 0, slot, source)])
+        segmenter.remember([Reference(crop, mask, index, slot, 0, slot, source)])
+        segmenter.statistics = None
+        if index == len(names):
+            names.append(name)
 
     def _crop(
         self, pixels: torch.Tensor, inside: torch.Tensor
@@ -213,12 +192,18 @@ class FewShotSegmenter:
     def finalise(self) -> None:
         """Condense the examples into classes; more may be remembered later, and this repeated.
 
+        Classes that were loaded finalised stay as they are.
+
         Raises:
             InputError: Nothing was remembered.
         """
-        if not self._segmenter.bank.summaries:
-            raise InputError("there is nothing to finalise; call remember(image, mask, name) first")
-        self._segmenter.finalise()
+        with self._lock:
+            if self._segmenter.bank.summaries:
+                self._segmenter.finalise()
+            elif self._segmenter.statistics is None:
+                raise InputError(
+                    "there is nothing to finalise; call remember(image, mask, name) first"
+                )
 
     def segment(self, image: Picture) -> ImagePrediction:
         """Find every instance of the remembered classes.
@@ -227,27 +212,41 @@ class FewShotSegmenter:
             image: The picture to search.
 
         Raises:
-            InputError: The classes were not finalised or loaded.
+            InputError: The classes were not finalised or loaded, or an example was remembered
+                since.
         """
-        if self._segmenter.statistics is None:
-            raise InputError("there are no classes yet; call finalise(), or load() a memory")
         picture = _open(image)
         assert self._segmenter.proposer is not None
         side = self._segmenter.proposer.network.image_size
         resized = picture.resize((side, side), Image.Resampling.BICUBIC)
         target = Target(to_pixels(resized), (picture.height, picture.width))
-        (found,) = self._segmenter.segment([target])
+        with self._lock:
+            self._check_finalised()
+            (found,) = self._segmenter.segment([target])
+            names = tuple(self._class_names)
         return ImagePrediction(
             found.masks.cpu(),
             found.boxes.cpu(),
             found.scores.cpu(),
             found.labels.cpu(),
             np.asarray(picture),
-            tuple(self.class_names),
+            names,
+        )
+
+    def _check_finalised(self) -> None:
+        if self._segmenter.statistics is not None:
+            return
+        if self._segmenter.bank.summaries:
+            raise InputError(
+                "there are examples that no class is made of yet; call finalise() after the last "
+                "remember(), or after load() of a memory that is only filled"
+            )
+        raise InputError(
+            "there are no classes yet; call remember() and finalise(), or load() a memory"
         )
 
     def save(self, path: str | Path) -> None:
-        """Store the memory; the command line reads it too.
+        """Store the memory, finalised where it is; the command line reads it too.
 
         Args:
             path: Of the checkpoint.
@@ -255,35 +254,55 @@ class FewShotSegmenter:
         Raises:
             InputError: There is nothing to store, or the place cannot be written to.
         """
-        if self._segmenter.statistics is not None:
-            tensors = statistics_to_tensors(self._segmenter.statistics)
-        elif self._segmenter.bank.summaries:
-            tensors = bank_to_tensors(self._segmenter.bank)
-        else:
-            raise InputError("there is no memory to save; call remember(image, mask, name) first")
-        info = MemoryInfo(self.config.encoder_cfg.name, self.class_names)
-        write_memory(Path(path), tensors, info)
+        with self._lock:
+            if self._segmenter.statistics is not None:
+                tensors = statistics_to_tensors(self._segmenter.statistics)
+            elif self._segmenter.bank.summaries:
+                tensors = bank_to_tensors(self._segmenter.bank)
+            else:
+                raise InputError(
+                    "there is no memory to save; call remember(image, mask, name) first"
+                )
+            info = MemoryInfo(self.config.encoder_cfg.name, self.class_names)
+        write_memory(check_path(path), tensors, info)
 
     def load(self, path: str | Path) -> None:
-        """Take up a memory that was saved, or that the command line has written.
+        """Take up a memory in place of all that was remembered, finalised or loaded before.
 
         Args:
-            path: Of the checkpoint.
+            path: Of a checkpoint that was saved, or that the command line has written.
 
         Raises:
             InputError: It is missing, unreadable, or of another encoder.
         """
-        memory = read_memory(Path(path))
-        encoder = self.config.encoder_cfg.name
-        if memory.info and memory.info.encoder != encoder:
-            raise InputError(f"{path} was filled with {memory.info.encoder}, this is {encoder}")
-        if is_postprocessed(memory.tensors):
-            self._segmenter.use(statistics_from_tensors(memory.tensors))
+        memory = read_memory(check_path(path))
+        self._check_encoder(memory)
+        bank, statistics = MemoryBank(), None
+        if memory.kind is Kind.POSTPROCESSED:
+            statistics = statistics_from_tensors(memory.tensors)
         else:
-            self._segmenter.bank = bank_from_tensors(memory.tensors, self._segmenter.most_patches)
-        count = len(memory.tensors["mem_fill_counts"])
-        known = memory.info.class_names if memory.info else []
-        self.class_names = list(known) or [f"class {index}" for index in range(count)]
+            with memory.in_use():
+                bank = bank_from_tensors(memory.tensors, self._segmenter.most_patches)
+        names = memory.info.class_names if memory.info else []
+        with self._lock:
+            if statistics is None:
+                self._segmenter.statistics = None
+            else:
+                self._segmenter.use(statistics)
+            self._segmenter.bank = bank
+            self._class_names = list(names) or [f"class {i}" for i in range(memory.size.classes)]
+
+    def _check_encoder(self, memory: MemoryFile) -> None:
+        own = self.config.encoder_cfg.name
+        if memory.info and memory.info.encoder != own:
+            raise InputError(f"{memory.path} was filled with {memory.info.encoder}, this is {own}")
+        assert self._segmenter.encoder is not None
+        width = self._segmenter.encoder.width
+        if memory.size.channels != width:
+            raise InputError(
+                f"{memory.path} holds features of {memory.size.channels} channels, but {own} makes "
+                f"{width}; use the encoder that filled it"
+            )
 
 
 def _open(image: Picture) -> Image.Image:
@@ -293,20 +312,3 @@ def _open(image: Picture) -> Image.Image:
     if isinstance(image, Image.Image):
         return as_rgb(image, "the image")
     return rgb_from_array(image, "the image")
-
-
-def _init_args(path: Path) -> Mapping[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        init_args: Mapping[str, Any] = content.get("model", {}).get("init_args", {})
-    except (OSError, yaml.YAMLError, AttributeError) as error:
-        raise InputError(f"{path} is no configuration: {' '.join(str(error).split())}") from error
-    return init_args
-
-
-def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in overlay.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if nested else value
-    return merged

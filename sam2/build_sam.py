@@ -162,7 +162,7 @@ def identify_preset(state: Mapping[str, Any]) -> str | None:
     """
     state = unwrap(state)
     size = _size(state)
-    is_2_1 = any(name.startswith(ONLY_IN_2_1) for name in state)
+    is_2_1 = any(str(name).startswith(ONLY_IN_2_1) for name in state)
     for name, preset in PRESETS.items():
         expected = (preset.embed_dim, sum(preset.stages), preset.d_model)
         if size == expected and is_2_1 == name.startswith("sam2.1"):
@@ -176,8 +176,9 @@ def _size(state: Mapping[str, Any]) -> tuple[int, int, int] | None:
     token = state.get("sam_mask_decoder.iou_token.weight")
     if not (isinstance(width, Tensor) and isinstance(token, Tensor)):
         return None
+    names = [str(name) for name in state]
     blocks = {
-        name.split(".")[3] for name in state if name.startswith("image_encoder.trunk.blocks.")
+        name.split(".")[3] for name in names if name.startswith("image_encoder.trunk.blocks.")
     }
     return width.numel(), len(blocks), token.numel()
 

@@ -61,7 +61,7 @@ def read_checkpoint(path: Path, repair: str) -> Mapping[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # a pickle of arbitrary bytes may raise anything
         raise ValueError(
-            f"{path} is not a PyTorch checkpoint, or was cut short; {repair}"
+            f"{path} is not a PyTorch checkpoint of tensors, or not all of it; {repair}"
         ) from error
     if not isinstance(checkpoint, Mapping):
         raise ValueError(
@@ -114,8 +114,11 @@ def kind_of(checkpoint: Mapping[str, Any]) -> str | None:
 
 
 def _names(checkpoint: Mapping[str, Any]) -> Iterator[str]:
-    """Names at every level of nested dictionaries."""
-    for name, value in checkpoint.items():
-        yield str(name)
-        if isinstance(value, Mapping):
-            yield from _names(value)
+    """Names at every level of nested dictionaries, each of which is looked into once."""
+    seen, waiting = {id(checkpoint)}, [checkpoint]
+    while waiting:
+        level = waiting.pop()
+        yield from (str(name) for name in level)
+        inner = [value for value in level.values() if isinstance(value, Mapping)]
+        waiting += [value for value in inner if id(value) not in seen]
+        seen |= {id(value) for value in inner}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,12 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, is_tensor
 
+from no_time_to_train.checkpoint_files import check_finite, load_checkpoint
 from no_time_to_train.dataset.images import to_tensor
 from no_time_to_train.errors import InputError
+from no_time_to_train.files import check_regular_file
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +131,7 @@ def load_sam1(
     model = sam_model_registry[model_type]()
     try:
         model.load_state_dict(state)
-    except RuntimeError:
+    except (RuntimeError, AttributeError, TypeError):  # the last two where names are no text
         raise InputError(
             f"{path} does not hold the weights of --model_type {model_type}; give the type that it "
             "was downloaded for (vit_h, vit_l, vit_b), or the file of that type"
@@ -144,21 +145,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         InputError: The file is missing or damaged, or holds something else.
     """
+    check_regular_file(path, "the checkpoint")
     if not path.is_file():
         raise InputError(
             f"there is no checkpoint {path}; give the weights of SAM 2 that segmentation uses, or "
             "download those of the first SAM (see README.md)"
         )
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError):
-        raise InputError(
-            f"{path} is not a checkpoint that can be read (cut off, perhaps); download it again"
-        ) from None
+    content = load_checkpoint(path, "the checkpoint", "download it again")
     if not isinstance(content, dict):
         raise InputError(
             f"{path} holds {type(content).__name__} and no named weights; pass a SAM checkpoint"
         )
+    check_finite(((str(key), value) for key, value in content.items() if is_tensor(value)), path)
     return content
 
 

@@ -7,8 +7,8 @@ stages read, and no network.
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,8 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from no_time_to_train.checkpoint_files import load_checkpoint
+from no_time_to_train.dataset.memory_layout import Kind, MemorySize, check_layout, kind_of
 from no_time_to_train.dataset.whole_files import replacing
 from no_time_to_train.errors import InputError
+from no_time_to_train.files import check_regular_file
 
 PREFIX = "seg_model."
 INFO_KEY = "no_time_to_train"
@@ -40,61 +43,84 @@ class MemoryFile:
 
     path: Path
     tensors: dict[str, Tensor]
-    """By name, `mem_...`; memory-mapped where the file allows it."""
+    """By name, `mem_...`, as `memory_layout` describes them; memory-mapped where the file allows
+    it."""
     info: MemoryInfo | None
+    kind: Kind
+    size: MemorySize
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Name the file where something in it turns out to be unusable."""
+        with _naming(self.path):
+            yield
 
 
 def read_memory(path: Path) -> MemoryFile:
-    """Read a memory checkpoint without running anything in it.
+    """Read a memory checkpoint without running anything in it, and check all of it.
 
     Args:
         path: Of a file written by `write_memory` or by the published code.
 
     Raises:
-        InputError: No such file, not a checkpoint, or one without a memory.
+        InputError: No such file, not a checkpoint, one without a memory, or with an unusable one.
     """
     if "://" in str(path):
-        raise InputError(f"--ckpt_path {path} is an address; download it and pass the file")
+        raise InputError(f"{path} is an address; download it and pass the file")
+    check_regular_file(path, "the memory")
     if not path.is_file():
         raise InputError(
-            f"memory checkpoint {path} does not exist; it is the --out_path of an earlier stage "
-            "(fill_memory, then postprocess_memory)"
+            f"the memory {path} does not exist; fill_memory and postprocess_memory write one, and "
+            "save() in Python"
         )
-    content = _load(path)
+    content = load_checkpoint(path, "the memory", "write it again")
+    with _naming(path):
+        tensors = _tensors(content)
+        size = check_layout(tensors)
+        return MemoryFile(path, tensors, _info(content, size.classes), kind_of(tensors), size)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError as reason:
+        raise InputError(f"the memory in {path} cannot be used: {reason}; fill it again") from None
+
+
+def _tensors(content: Any) -> dict[str, Tensor]:
     state = content.get("state_dict") if isinstance(content, Mapping) else None
     tensors = {
-        key.removeprefix(PREFIX): value
+        key.removeprefix(PREFIX): value.detach()
         for key, value in (state.items() if isinstance(state, Mapping) else ())
         if isinstance(key, str) and key.startswith(PREFIX + "mem_") and isinstance(value, Tensor)
     }
     if not tensors:
-        raise InputError(
-            f"{path} holds no reference memory; pass a file that --model.test_mode fill_memory or "
-            "postprocess_memory wrote"
-        )
-    return MemoryFile(path, tensors, _info(content))
+        raise InputError("it holds no reference memory")
+    return tensors
 
 
-def _load(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path} holds something other than tensors and plain values, so it is not opened; "
-            "write it again with fill_memory"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{path} cannot be read as a checkpoint: it is cut off or another kind of file; write "
-            "it again with fill_memory or postprocess_memory"
-        ) from error
-
-
-def _info(content: Mapping[str, Any]) -> MemoryInfo | None:
+def _info(content: Mapping[str, Any], classes: int) -> MemoryInfo | None:
     info = content.get(INFO_KEY)
-    if not isinstance(info, Mapping):
+    if info is None:
         return None
-    return MemoryInfo(str(info["encoder"]), [str(name) for name in info["class_names"]])
+    encoder, names = (
+        (info.get("encoder"), info.get("class_names"))
+        if isinstance(info, Mapping)
+        else (None, None)
+    )
+    if not _is_text(encoder):
+        raise InputError("it does not name the encoder that filled it")
+    if not isinstance(names, list) or not all(_is_text(name) for name in names):
+        raise InputError("its class names are no list of texts")
+    if names and len(names) != classes:
+        raise InputError(f"it has {classes} classes and {len(names)} class names")
+    return MemoryInfo(str(encoder), names)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is a text that can be printed: half a UTF-16 pair cannot."""
+    return isinstance(value, str) and not any(0xD800 <= ord(letter) < 0xE000 for letter in value)
 
 
 def write_memory(path: Path, tensors: Mapping[str, Tensor], info: MemoryInfo) -> None:

@@ -66,6 +66,13 @@ def summarise(features: Tensor, weights: Tensor, most_patches: int) -> Reference
     )
 
 
+def is_finite(summary: ReferenceSummary) -> bool:
+    """Whether there is no NaN in it, no infinity, and nothing that float16 cannot hold."""
+    most = torch.finfo(torch.float16).max
+    parts = (summary.mean, summary.foreground_mean, summary.patches)
+    return all(bool(values.abs().max() <= most) for values in parts)  # not so for NaN either
+
+
 class Arena:
     """Keeps many small tensors in few large blocks.
 

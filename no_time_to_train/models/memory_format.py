@@ -7,65 +7,18 @@ prefix).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from no_time_to_train.errors import InputError
 from no_time_to_train.models.memory_bank import (
     ClassStatistics,
     MemoryBank,
     ReferenceSummary,
+    is_finite,
     summarise,
 )
-
-
-class MemorySize(NamedTuple):
-    """Classes, references per class, channels of a feature."""
-
-    classes: int
-    shots: int
-    channels: int
-
-
-def memory_size(tensors: Mapping[str, Tensor]) -> MemorySize:
-    """Size of a stored memory, filled or post-processed, ours or published."""
-    return MemorySize(*tensors["mem_feats_ins_avg"].shape)
-
-
-def missing_tensors(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Names that a stored memory of its kind should have and this one has not."""
-    names = {"mem_feats_ins_avg", "mem_fill_counts"}
-    if is_postprocessed(tensors):
-        names |= {"mem_feats_avg", "mem_ins_sim_avg", "mem_feats_centers"}
-        names |= {"mem_pca_mean", "mem_pca_components"}
-    elif "mem_feats" in tensors:
-        names |= {"mem_masks"}
-    else:
-        names |= {"mem_mask_sums", "mem_feats_fg_avg", "mem_fg_counts"}
-        names |= {"mem_patch_counts", "mem_patches"}
-    return sorted(names - tensors.keys())
-
-
-def vanished_references(tensors: Mapping[str, Tensor]) -> list[tuple[int, int]]:
-    """Class index and slot of references without any patch.
-
-    The published code stores them: as NaN once post-processed, as a mask of zeros before.
-    """
-    if is_postprocessed(tensors):
-        unusable = ~tensors["mem_feats_ins_avg"].isfinite().all(dim=2)  # (K, S)
-    elif "mem_feats" in tensors:
-        unusable = tensors["mem_masks"].sum(dim=2) <= 0  # (K, S)
-    else:
-        return []
-    slots = torch.arange(unusable.shape[1])
-    unusable &= slots < tensors["mem_fill_counts"][:, None]
-    return [(int(index), int(slot)) for index, slot in unusable.nonzero()]
-
-
-def is_postprocessed(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether class statistics are in it, so that it can segment."""
-    return bool(tensors.get("mem_postprocessed", torch.tensor(False)).any())
 
 
 def bank_to_tensors(bank: MemoryBank) -> dict[str, Tensor]:
@@ -106,14 +59,21 @@ def bank_from_tensors(tensors: Mapping[str, Tensor], most_patches: int) -> Memor
         tensors: As `bank_to_tensors` gives them, or dense: mem_feats (K, S, N, C), mem_masks (K,
             S, N), mem_fill_counts (K,).
         most_patches: Foreground patches kept per reference of a dense memory.
+
+    Raises:
+        InputError: Features of a dense memory are not finite.
     """
     counts = tensors["mem_fill_counts"].tolist()
     slots = [(index, slot) for index, count in enumerate(counts) for slot in range(count)]
     if "mem_feats" in tensors:
         bank = MemoryBank()
         for index, slot in slots:
-            features, weights = tensors["mem_feats"][index, slot], tensors["mem_masks"][index, slot]
-            bank.add(index, slot, summarise(features, weights, most_patches))
+            features = tensors["mem_feats"][index, slot].float()  # (N, C)
+            weights = tensors["mem_masks"][index, slot].float()  # (N,)
+            summary = summarise(features, weights, most_patches)
+            if not is_finite(summary):
+                raise InputError(f"mem_feats of reference {slot} of class {index} is not finite")
+            bank.add(index, slot, summary)
         return bank
     sizes = [int(tensors["mem_patch_counts"][place]) for place in slots]
     patches = tensors["mem_patches"].split(sizes)
@@ -126,11 +86,11 @@ def _summary(
     tensors: Mapping[str, Tensor], place: tuple[int, int], patches: Tensor
 ) -> ReferenceSummary:
     return ReferenceSummary(
-        mean=tensors["mem_feats_ins_avg"][place],
+        mean=tensors["mem_feats_ins_avg"][place].float(),
         weight=float(tensors["mem_mask_sums"][place]),
-        foreground_mean=tensors["mem_feats_fg_avg"][place],
+        foreground_mean=tensors["mem_feats_fg_avg"][place].float(),
         foreground_count=int(tensors["mem_fg_counts"][place]),
-        patches=patches,
+        patches=patches.half(),
     )
 
 
@@ -150,9 +110,12 @@ def statistics_to_tensors(statistics: ClassStatistics) -> dict[str, Tensor]:
 
 def statistics_from_tensors(tensors: Mapping[str, Tensor]) -> ClassStatistics:
     """Restore class statistics, ours or published."""
+    counts, means = tensors["mem_fill_counts"].long(), tensors["mem_feats_ins_avg"].float()
+    # Whatever stands where no reference is: times zero, NaN would stay NaN.
+    unused = torch.arange(means.shape[1]) >= counts[:, None]  # (K, S)
     return ClassStatistics(
-        counts=tensors["mem_fill_counts"].long(),
-        instance_means=tensors["mem_feats_ins_avg"].float(),
+        counts=counts,
+        instance_means=means.masked_fill(unused[..., None], 0),
         class_means=tensors["mem_feats_avg"].float(),
         instance_similarity=tensors["mem_ins_sim_avg"].float(),
         centres=tensors["mem_feats_centers"].float(),

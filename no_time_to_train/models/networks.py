@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from dinov2 import build_dinov2
+from no_time_to_train.checkpoint_files import check_checkpoint, check_finite
 from no_time_to_train.config import ComputeConfig, ModelConfig
 from no_time_to_train.errors import InputError
 from no_time_to_train.models.encoder import PatchEncoder
 from no_time_to_train.models.proposals import PointProposer
 from sam2 import build_sam2
+
+
+class WeightsError(InputError):
+    """A checkpoint that a network cannot take."""
+
+
+REPAIR = "get the file again from where its publisher offers it"
 
 DTYPES = {
     "float32": torch.float32,
@@ -27,14 +36,17 @@ def build_encoder(config: ModelConfig) -> PatchEncoder:
     """Build DINOv2 and load its weights.
 
     Raises:
-        InputError: The checkpoint is missing, unreadable or of another model.
+        WeightsError: The checkpoint is missing, unreadable, of another model, or not finite.
     """
     settings = config.encoder_cfg
-    with _naming("encoder_ckpt_path"):
-        network = build_dinov2(settings.name, settings.img_size, config.encoder_ckpt_path)
+    path = Path(config.encoder_ckpt_path)
+    with _weights_error():
+        check_checkpoint(path, "the DINOv2 weights", REPAIR)
+        network = build_dinov2(settings.name, settings.img_size, path)
+        check_finite(network.state_dict().items(), path)
     if network.patch_size != settings.patch_size:
         raise InputError(
-            f"model_cfg.encoder_cfg.patch_size is {settings.patch_size}, but {settings.name} has "
+            f"encoder_cfg.patch_size is {settings.patch_size}, but {settings.name} has "
             f"patches of {network.patch_size} pixels; set it to {network.patch_size}"
         )
     encoder = PatchEncoder(network, settings.img_size)
@@ -49,10 +61,13 @@ def build_proposer(config: ModelConfig, image_size: int | None = None) -> PointP
         image_size: Side of its square input in pixels, by default the preset's.
 
     Raises:
-        InputError: The checkpoint is missing, unreadable or of another model.
+        WeightsError: The checkpoint is missing, unreadable, of another model, or not finite.
     """
-    with _naming("sam2_ckpt_path"):
-        network = build_sam2(config.sam2_cfg_file, config.sam2_ckpt_path, image_size)
+    path = Path(config.sam2_ckpt_path)
+    with _weights_error():
+        check_checkpoint(path, "the SAM 2 weights", REPAIR)
+        network = build_sam2(config.sam2_cfg_file, path, image_size)
+        check_finite(network.state_dict().items(), path)
     settings = config.sam2_infer_cfgs
     proposer = PointProposer(
         network,
@@ -93,9 +108,9 @@ def _heavy_modules(part: PatchEncoder | PointProposer) -> list[tuple[nn.Module, 
 
 
 @contextmanager
-def _naming(setting: str) -> Iterator[None]:
-    """Tell the user which setting an unusable checkpoint came from."""
+def _weights_error() -> Iterator[None]:
+    """Tell the user what is wrong with the weights, whoever found it."""
     try:
         yield
-    except (FileNotFoundError, ValueError) as error:
-        raise InputError(f"model_cfg.{setting}: {error}") from error
+    except (FileNotFoundError, ValueError) as error:  # an InputError is a ValueError
+        raise WeightsError(str(error)) from error

@@ -17,6 +17,7 @@ from no_time_to_train.models.memory_bank import (
     ClassStatistics,
     MemoryBank,
     class_statistics,
+    is_finite,
     summarise,
 )
 from no_time_to_train.models.merging import merge, suppress
@@ -69,11 +70,16 @@ class Segmenter(nn.Module):
 
         Args:
             references: A batch, all of one size.
+
+        Raises:
+            InputError: Features are not finite, or a mask is empty.
         """
         features = self.encode_patches([reference.image for reference in references])  # (B, N, C)
         for reference, patches in zip(references, features, strict=True):
             weights = reference_weights(reference, self._encoder().grid).to(patches.device)
             summary = summarise(patches, weights, self.most_patches)
+            if not is_finite(summary):
+                raise _not_finite(reference.source)
             self.bank.add(reference.class_index, reference.slot, summary)
 
     def finalise(self) -> None:
@@ -83,9 +89,9 @@ class Segmenter(nn.Module):
 
     def use(self, statistics: ClassStatistics) -> None:
         """Segment with these classes from now on."""
-        self.statistics = statistics
         prototypes = class_prototypes(statistics.instance_means, statistics.counts)  # (K, C)
         self.prototypes = prototypes.to(self.prototypes.device)
+        self.statistics = statistics
 
     @torch.inference_mode()
     def segment(self, targets: Sequence[Target]) -> list[Prediction]:
@@ -93,12 +99,16 @@ class Segmenter(nn.Module):
 
         Args:
             targets: A batch, all of one size; the networks encode it at once.
+
+        Raises:
+            InputError: Features of an image are not finite.
         """
         if self.statistics is None or self.proposer is None:
             raise RuntimeError("segment() needs a proposer and finalised or loaded classes")
         pixels = self._stack([target.pixels for target in targets])  # (B, 3, H, W) uint8
         images = unit_range(pixels)
         patches = self._encoder()(images)  # (B, N, C)
+        _check_features(patches, targets)
         features = self.proposer.encode(images)
         return [
             self._segment_one(features[index], patches[index], target.original_size)
@@ -152,6 +162,20 @@ class Segmenter(nn.Module):
 
     def _stack(self, images: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(images)).to(self.prototypes.device, non_blocking=True)
+
+
+def _check_features(patches: Tensor, targets: Sequence[Target]) -> None:
+    """Refuse features (B, N, C) that no class can be compared with."""
+    for target, finite in zip(targets, patches.isfinite().flatten(1).all(dim=1), strict=True):
+        if not finite:
+            raise _not_finite(f"image {target.image_id!r}")
+
+
+def _not_finite(source: str) -> InputError:
+    return InputError(
+        f"the features of {source} are not finite; use other weights of the encoder, or the "
+        "precision float32"
+    )
 
 
 def reference_weights(reference: Reference, grid: int) -> Tensor:

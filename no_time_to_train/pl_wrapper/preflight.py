@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from no_time_to_train.config import DatasetsConfig, ModelConfig, VisualizationConfig
 from no_time_to_train.dataset.images import existing_paths
 from no_time_to_train.dataset.memory_checkpoint import MemoryFile
+from no_time_to_train.dataset.memory_layout import Kind
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.errors import InputError
-from no_time_to_train.models.memory_format import (
-    is_postprocessed,
-    memory_size,
-    missing_tensors,
-    vanished_references,
-)
-from no_time_to_train.models.networks import build_encoder, build_proposer
+from no_time_to_train.models.networks import WeightsError, build_encoder, build_proposer
 
 logger = logging.getLogger(__name__)
+
+
+ENCODER_WEIGHTS = "model_cfg.encoder_ckpt_path"
+SAM2_WEIGHTS = "model_cfg.sam2_ckpt_path"
+
+
+@contextmanager
+def naming(setting: str) -> Iterator[None]:
+    """Tell which setting unusable weights came from."""
+    try:
+        yield
+    except WeightsError as error:
+        raise InputError(f"{setting}: {error}") from error
 
 
 def check_weights(model: ModelConfig, encoder: bool, proposer: bool) -> None:
@@ -28,12 +37,13 @@ def check_weights(model: ModelConfig, encoder: bool, proposer: bool) -> None:
     Raises:
         InputError: One is missing; the sentence says how to get it.
     """
-    for needed, path, build in (
-        (encoder, model.encoder_ckpt_path, build_encoder),
-        (proposer, model.sam2_ckpt_path, build_proposer),
+    for needed, path, build, setting in (
+        (encoder, model.encoder_ckpt_path, build_encoder, ENCODER_WEIGHTS),
+        (proposer, model.sam2_ckpt_path, build_proposer, SAM2_WEIGHTS),
     ):
         if needed and not Path(path).is_file():
-            build(model)  # knows the address, and says so before it builds anything
+            with naming(setting):
+                build(model)  # knows the address, and says so before it builds anything
 
 
 def check_classes(model: ModelConfig, names: Sequence[str], stage: str) -> None:
@@ -87,10 +97,9 @@ def check_memory(memory: MemoryFile, model: ModelConfig) -> None:
     """Compare a memory checkpoint with the settings it is used under.
 
     Raises:
-        InputError: Another number of classes or shots, another encoder, or unusable contents.
+        InputError: Another number of classes or shots, or another encoder.
     """
-    _check_usable(memory)
-    size, bank = memory_size(memory.tensors), model.memory_bank_cfg
+    size, bank = memory.size, model.memory_bank_cfg
     for setting, wanted, found in (
         ("category_num", bank.category_num, size.classes),
         ("length", bank.length, size.shots),
@@ -109,26 +118,13 @@ def check_memory(memory: MemoryFile, model: ModelConfig) -> None:
         )
 
 
-def _check_usable(memory: MemoryFile) -> None:
-    missing = missing_tensors(memory.tensors)
-    if missing:
-        raise InputError(f"the memory in {memory.path} lacks {_listed(missing)}; fill it again")
-    places = vanished_references(memory.tensors)
-    vanished = [f"reference {slot} of class {index}" for index, slot in places]
-    if vanished:
-        raise InputError(
-            f"{memory.path} holds references whose mask vanished at patch resolution "
-            f"({_listed(vanished)}), which makes every score NaN; fill it again"
-        )
-
-
 def check_postprocessed(memory: MemoryFile) -> None:
     """Refuse a memory without class statistics.
 
     Raises:
         InputError: It is only filled.
     """
-    if not is_postprocessed(memory.tensors):
+    if memory.kind is not Kind.POSTPROCESSED:
         raise InputError(
             f"the memory in {memory.path} is filled but not post-processed; run `--model.test_mode "
             "postprocess_memory` on it and pass its output as --ckpt_path"
@@ -136,22 +132,15 @@ def check_postprocessed(memory: MemoryFile) -> None:
 
 
 def check_filled(memory: MemoryFile) -> None:
-    """Refuse a memory whose references are gone, or were never there.
+    """Refuse a memory whose references are gone.
 
     Raises:
-        InputError: It is post-processed already, or has classes without references.
+        InputError: It is post-processed already.
     """
-    if is_postprocessed(memory.tensors):
+    if memory.kind is Kind.POSTPROCESSED:
         raise InputError(
             f"the memory in {memory.path} is post-processed already; use it as it is, or pass the "
             "file that fill_memory wrote"
-        )
-    counts = memory.tensors["mem_fill_counts"].tolist()
-    empty = [str(index) for index, count in enumerate(counts) if count == 0]
-    if empty:
-        raise InputError(
-            f"the memory in {memory.path} has no reference for class {_listed(empty)}; "
-            "fill it again"
         )
 
 
@@ -174,10 +163,11 @@ def check_same_classes(memory: MemoryFile, names: Sequence[str]) -> None:
         "%d class names differ between memory and targets, such as %r and %r; they are taken to "
         "mean the same",
         len(differing),
-        *differing[0],
+        *(name[:60] for name in differing[0]),
     )
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:
     rest = f", ... {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
+    # Names from a file may be of any length, and have line breaks in them.
+    return ", ".join(" ".join(name[:60].split()) for name in names[:most]) + rest

@@ -24,7 +24,6 @@ from no_time_to_train.models.memory_bank import MemoryBank
 from no_time_to_train.models.memory_format import (
     bank_from_tensors,
     bank_to_tensors,
-    memory_size,
     statistics_from_tensors,
     statistics_to_tensors,
 )
@@ -131,11 +130,15 @@ class Sam2MatcherLightningModel(LightningModule):
         Raises:
             InputError: It is missing, unreadable, or does not fit settings, data or test mode.
         """
-        memory = read_memory(path)
+        try:
+            memory = read_memory(path)
+        except InputError as error:
+            raise InputError(f"--ckpt_path: {error}") from None
         preflight.check_memory(memory, self.model_cfg)
         if self.test_mode is TestMode.postprocess_memory:
             preflight.check_filled(memory)
-            self.segmenter.bank = bank_from_tensors(memory.tensors, self.segmenter.most_patches)
+            with memory.in_use():
+                self.segmenter.bank = bank_from_tensors(memory.tensors, self.segmenter.most_patches)
         else:
             preflight.check_postprocessed(memory)
             self.segmenter.use(statistics_from_tensors(memory.tensors))
@@ -160,14 +163,16 @@ class Sam2MatcherLightningModel(LightningModule):
     def configure_model(self) -> None:
         """Build the networks that the stage needs; Lightning calls this on every rank."""
         if self.stage.encoder and self.segmenter.encoder is None:
-            self.segmenter.encoder = build_encoder(self.model_cfg)
+            with preflight.naming(preflight.ENCODER_WEIGHTS):
+                self.segmenter.encoder = build_encoder(self.model_cfg)
             self._check_width(self.segmenter.encoder.width)
         if self.stage.proposer and self.segmenter.proposer is None:
             side = self.dataset_cfgs.test.image_size
-            self.segmenter.proposer = build_proposer(self.model_cfg, side)
+            with preflight.naming(preflight.SAM2_WEIGHTS):
+                self.segmenter.proposer = build_proposer(self.model_cfg, side)
 
     def _check_width(self, width: int) -> None:
-        found = memory_size(self.memory.tensors).channels if self.memory else width
+        found = self.memory.size.channels if self.memory else width
         if self.memory and found != width:
             raise InputError(
                 f"{self.memory.path} holds features of {found} channels, but "

@@ -145,12 +145,14 @@ def test_memory_of_another_encoder__is_refused_by_name(ready: Path) -> None:
 
 
 def test_memory_of_another_encoder__without_a_name_is_refused_by_width(ready: Path) -> None:
-    def narrow(memory: dict[str, Any]) -> None:
+    def widen(memory: dict[str, Any]) -> None:
         del memory["no_time_to_train"]
         state = memory["state_dict"]
-        state["seg_model.mem_feats_ins_avg"] = torch.ones(2, 1, 384)
+        for name, tensor in state.items():
+            if tensor.ndim and tensor.shape[-1] == 192:
+                state[name] = torch.cat([tensor, tensor], dim=-1)
 
-    assert_one_line(segment(ckpt_path=edit_memory(narrow)), "384", "192", "dinov2_demo")
+    assert_one_line(segment(ckpt_path=edit_memory(widen)), "384", "192", "dinov2_demo")
 
 
 def test_memory_of_other_classes__is_refused(ready: Path) -> None:

@@ -6,12 +6,23 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMON = {"structures", "config", "errors", "files", "output_checks", "termination"}
+COMMON = {
+    "structures",
+    "config",
+    "errors",
+    "files",
+    "output_checks",
+    "termination",
+    "checkpoint_files",
+    "pickle_index",
+}
 ALLOWED = {  # room: rooms of ours that it may import
     "cli": COMMON | {"pl_wrapper", "dataset", "command_line", "outputs", "distributed"},
     "command_line": COMMON,
     "outputs": COMMON | {"dataset"},
-    "api": COMMON | {"models", "dataset", "visualization"},
+    "api": COMMON | {"models", "dataset", "visualization", "api_arguments", "api_prediction"},
+    "api_arguments": COMMON,
+    "api_prediction": COMMON | {"dataset", "visualization", "api_arguments"},
     "pl_wrapper": COMMON | {"models", "dataset", "visualization", "distributed"},
     "models": COMMON | {"sam2", "dinov2"},
     "dataset": COMMON | {"visualization"},
@@ -25,6 +36,8 @@ ALLOWED = {  # room: rooms of ours that it may import
     "output_checks": {"errors", "files"},
     "structures": set(),
     "errors": set(),
+    "checkpoint_files": {"errors", "files", "pickle_index"},
+    "pickle_index": set(),
     "sam2": set(),
     "dinov2": set(),
 }

@@ -5,12 +5,11 @@ import pickle
 import pytest
 import torch
 
+from no_time_to_train.dataset.memory_layout import Kind, check_layout, kind_of
 from no_time_to_train.models.memory_bank import MemoryBank, class_statistics, summarise
 from no_time_to_train.models.memory_format import (
     bank_from_tensors,
     bank_to_tensors,
-    is_postprocessed,
-    memory_size,
     statistics_from_tensors,
     statistics_to_tensors,
 )
@@ -74,8 +73,8 @@ def test_bank__keeps_what_was_added_when_the_source_changes() -> None:
 
 def test_bank_to_tensors__survives_a_round_trip_with_uneven_classes() -> None:
     tensors = bank_to_tensors(bank_of([1, 3]))
-    assert memory_size(tensors) == (2, 3, 4)
-    assert not is_postprocessed(tensors)
+    assert check_layout(tensors) == (2, 3, 4)
+    assert kind_of(tensors) is Kind.FILLED
     again = bank_to_tensors(bank_from_tensors(tensors, most_patches=9))
     assert all(torch.equal(tensors[name], again[name]) for name in tensors)
 
@@ -83,7 +82,7 @@ def test_bank_to_tensors__survives_a_round_trip_with_uneven_classes() -> None:
 def test_class_statistics__survive_a_round_trip() -> None:
     statistics = class_statistics(bank_of([1, 3]), kmeans_k=2, n_components=2)
     tensors = statistics_to_tensors(statistics)
-    assert is_postprocessed(tensors)
+    assert kind_of(tensors) is Kind.POSTPROCESSED
     again = statistics_from_tensors(tensors)
     assert torch.equal(again.instance_means, statistics.instance_means)
     # Centres and components are for pictures and kept in float16.

@@ -165,7 +165,9 @@ def test_build_sam2__refuses_files_that_are_cut_short_or_no_checkpoint_at_all(ch
     for content in (path.read_bytes()[:100_000], b"", b"<html>404</html>"):
         (tmp_path / "broken.pt").write_bytes(content)
         message = refusal("sam2_hiera_t", tmp_path / "broken.pt")
-        assert "broken.pt is not a PyTorch checkpoint, or was cut short; get it with" in message
+        assert (
+            "broken.pt is not a PyTorch checkpoint of tensors, or not all of it; get it" in message
+        )
 
 
 def test_build_sam2__refuses_a_lone_tensor(tmp_path):

@@ -1,0 +1,205 @@
+"""What the Python API takes, and the sentence for what it does not take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from no_time_to_train.api import FewShotSegmenter, ImagePrediction
+from no_time_to_train.api_arguments import read_configs, usable_device
+from no_time_to_train.dataset.instance_masks import to_mask
+from no_time_to_train.errors import InputError
+from tests.unit.test_api_state import make, picture  # noqa: F401
+
+INSIDE = np.array([[False, True, False], [False, True, True]])  # (2, 3)
+
+
+def colours() -> Image.Image:
+    pixels = np.zeros((2, 3, 3), np.uint8)
+    pixels[INSIDE] = (0, 0, 7)
+    return Image.fromarray(pixels)
+
+
+def palette() -> Image.Image:
+    indices = Image.fromarray(INSIDE.astype(np.uint8))
+    indices.putpalette([0, 0, 0, 0, 0, 0])  # both black: the index counts
+    return indices
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        INSIDE,
+        INSIDE.tolist(),
+        INSIDE.astype(np.uint8) * 255,
+        -INSIDE.astype(np.int64),
+        INSIDE * 0.25,
+        torch.from_numpy(INSIDE),
+        Image.fromarray(INSIDE),
+        Image.fromarray(INSIDE.astype(np.uint8)),
+        Image.fromarray(INSIDE.astype(np.uint16) * 256),
+        Image.fromarray(INSIDE.astype(np.float32) * 0.5),
+        palette(),
+        colours(),
+    ],
+)
+def test_to_mask__is_true_where_it_is_not_zero(mask: Any, tmp_path: Path) -> None:
+    assert to_mask(mask, "the mask").tolist() == INSIDE.tolist()
+    if isinstance(mask, Image.Image) and mask.mode != "F":
+        mask.save(tmp_path / "mask.png")
+        for path in (tmp_path / "mask.png", str(tmp_path / "mask.png")):
+            assert to_mask(path, "the mask").tolist() == INSIDE.tolist()
+
+
+def test_to_mask__is_turned_as_its_orientation_says(tmp_path: Path) -> None:
+    turned = Image.fromarray(INSIDE.astype(np.uint8)).transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned clockwise by 90 degrees
+    turned.save(tmp_path / "mask.png", exif=exif)
+    assert to_mask(tmp_path / "mask.png", "the mask").tolist() == INSIDE.tolist()
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (None, "is None"),
+        (b"bytes", "of type bytes"),
+        (3, r"has the shape \(\)"),
+        (np.zeros((2, 3, 1)), r"has the shape \(2, 3, 1\)"),
+        (np.zeros((3, 2, 3)), r"has the shape \(3, 2, 3\)"),
+        (torch.zeros(1, 2, 3), r"has the shape \(1, 2, 3\)"),
+        (np.full((2, 3), np.nan), "holds NaN"),
+        (np.zeros((2, 3), complex), "an array of complex128"),
+        (np.array([["a", "b"]]), "an array of <U1"),
+        ([[1], [1, 2]], "is no array"),
+        ({"a": 1}, "of type dict"),
+        (torch.zeros(2, 3, requires_grad=True), "is no array"),
+        (torch.zeros(2, 3, device="meta"), "is no array"),
+        ("nowhere.png", "nowhere.png does not exist"),
+        (Path("."), "is a folder"),
+        (Path(__file__), "cannot be read"),
+        (Image.new("RGBA", (3, 2)), "alpha channel"),
+        (Image.new("LA", (3, 2)), "alpha channel"),
+    ],
+)
+def test_to_mask__of_another_kind_is_a_sentence(mask: Any, words: str) -> None:
+    with pytest.raises(InputError, match=f"the mask of this coin.*{words}"):
+        to_mask(mask, "the mask of this coin")
+
+
+def test_to_mask__a_jpeg_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(INSIDE).convert("L").save(tmp_path / "mask.jpg")
+    with pytest.raises(InputError, match="save it as PNG"):
+        to_mask(tmp_path / "mask.jpg", "the mask")
+
+
+@pytest.mark.parametrize("name", [None, "", "  ", 3, b"coin", ["coin"], "\ud800", torch.zeros(2)])
+def test_remember__a_name_that_is_no_text_is_named(make: Any, name: Any) -> None:  # noqa: F811
+    with pytest.raises(InputError, match=r"^name is "):
+        make().remember(picture("red"), np.ones((12, 12)), name)
+
+
+def test_remember__spaces_around_a_name_do_not_count(make: Any) -> None:  # noqa: F811
+    segmenter: FewShotSegmenter = make()
+    segmenter.remember(picture("red"), np.ones((12, 12)), "coin")
+    segmenter.remember(picture("red"), np.ones((12, 12)), " coin\n")
+    assert segmenter.class_names == ["coin"]
+
+
+@pytest.mark.parametrize("path", [None, 3, b"memory.pth", ""])
+def test_load_and_save__what_is_no_path_is_named(make: Any, path: Any) -> None:  # noqa: F811
+    segmenter: FewShotSegmenter = make()
+    segmenter.remember(picture("red"), np.ones((12, 12)), "coin")
+    for call in (segmenter.load, segmenter.save):
+        with pytest.raises(InputError, match=r"^path is "):
+            call(path)
+
+
+def prediction() -> ImagePrediction:
+    return ImagePrediction(
+        torch.ones(1, 2, 3, dtype=torch.bool),
+        torch.tensor([[0, 0, 2, 1]]),
+        torch.tensor([0.9]),
+        torch.tensor([1]),
+        np.zeros((2, 3, 3), np.uint8),
+        ("coin", "arrow"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda found: found.to_coco(image_id=1.5), "image_id"),
+        (lambda found: found.to_coco(image_id=True), "image_id"),
+        (lambda found: found.to_coco(image_id=None), "image_id"),
+        (lambda found: found.to_coco(category_ids=[1]), "category_ids"),
+        (lambda found: found.to_coco(category_ids=[]), "category_ids"),
+        (lambda found: found.to_coco(category_ids=[1, 2, 3]), "category_ids"),
+        (lambda found: found.to_coco(category_ids=["1", "2"]), "category_ids"),
+        (lambda found: found.to_coco(category_ids=7), "category_ids"),
+        (lambda found: found.draw(threshold="high"), "threshold"),
+        (lambda found: found.draw(threshold=None), "threshold"),
+        (lambda found: found.draw(threshold=float("nan")), "threshold"),
+    ],
+)
+def test_prediction__an_argument_of_another_type_is_named(
+    call: Callable[[ImagePrediction], Any], word: str
+) -> None:
+    with pytest.raises(InputError, match=f"^{word} is "):
+        call(prediction())
+
+
+def test_prediction__takes_numpy_ids() -> None:
+    (record,) = prediction().to_coco(np.int64(5), np.array([3, 8]))
+    assert (record["image_id"], record["category_id"]) == (5, 8)
+
+
+@pytest.mark.parametrize("device", ["warp", "cuda:99", "cpu:x", 3.5, "meta", ""])
+def test_usable_device__that_does_not_exist_is_named(device: Any) -> None:
+    with pytest.raises(InputError, match="does not exist here"):
+        usable_device(device)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"model: {init_args: {model_cfg: {sam2_cfg: x}}}", "sam2_cfg"),
+        (b"model: [1]", "no settings under"),
+        (b"model: {init_args: 3}", "no settings under"),
+        (b"\xff\xfe\x00", "no configuration"),
+        (b"a: [", "no configuration"),
+        (b"model: {init_args: {dataset_cfgs: {test: {image_size: big}}}}", "image_size is 'big'"),
+    ],
+)
+def test_read_configs__names_the_file_that_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("good.yaml").write_text("model: {init_args: {model_cfg: {dataset_name: photos}}}")
+    Path("wrong.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=words) as caught:
+        read_configs(["good.yaml", "wrong.yaml", "good.yaml"])
+    assert "wrong.yaml" in str(caught.value) or "image_size" in words
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", [None, 3, ".", "nowhere.yaml"])
+def test_read_configs__what_is_no_file_is_a_sentence(path: Any) -> None:
+    with pytest.raises(InputError):
+        read_configs([path])
+
+
+def test_read_configs__later_files_win_and_empty_ones_change_nothing(tmp_path: Path) -> None:
+    names = [tmp_path / f"{number}.yaml" for number in range(3)]
+    size = "dataset_cfgs: {test: {image_size: 64}}"
+    names[0].write_text(f"model: {{init_args: {{model_cfg: {{dataset_name: a}}, {size}}}}}")
+    names[1].write_text("model: {init_args: {model_cfg: {dataset_name: b}}}")
+    names[2].write_text("# nothing yet\n")
+    config, side = read_configs(names)
+    assert (config.dataset_name, side) == ("b", 64)

@@ -1,0 +1,268 @@
+"""What the Python API has in mind after each order of calls, with colours in place of features."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from no_time_to_train import api
+from no_time_to_train.api import FewShotSegmenter
+from no_time_to_train.config import EncoderConfig, ModelConfig
+from no_time_to_train.errors import InputError
+from no_time_to_train.structures import Proposals
+
+SIDE = 12
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+
+
+class ColourEncoder:
+    """Features are the mean colours of 3 x 3 patches; slow enough for threads to meet."""
+
+    grid, width = 3, 3
+
+    def __call__(self, images: Tensor) -> Tensor:
+        time.sleep(0.001)
+        return F.adaptive_avg_pool2d(images, self.grid).flatten(2).transpose(1, 2)  # (B, 9, 3)
+
+
+class WholeImage:
+    """Proposes one mask, the whole image."""
+
+    network = SimpleNamespace(image_size=SIDE)
+
+    def encode(self, images: Tensor) -> Tensor:
+        return images
+
+    def propose(self, features: Tensor) -> Proposals:
+        return Proposals(torch.ones(1, SIDE, SIDE), torch.ones(1))
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], FewShotSegmenter]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(api, "build_encoder", lambda config: ColourEncoder())
+    monkeypatch.setattr(api, "build_proposer", lambda config, size: WholeImage())
+    config = ModelConfig(encoder_cfg=EncoderConfig(img_size=14))
+    return lambda: FewShotSegmenter(config, device="cpu")
+
+
+def picture(colour: str) -> Any:
+    return np.full((SIDE, SIDE, 3), COLOURS[colour], np.uint8)
+
+
+def remember(segmenter: FewShotSegmenter, colour: str, name: str) -> None:
+    segmenter.remember(picture(colour), np.ones((SIDE, SIDE)), name)
+
+
+def found(segmenter: FewShotSegmenter) -> dict[str, str] | str:
+    """The class of the picture of each colour that some class has, or why there is none."""
+    try:
+        predictions = {colour: segmenter.segment(picture(colour)) for colour in COLOURS}
+    except InputError as error:
+        return str(error)
+    return {
+        colour: prediction.names[0]
+        for colour, prediction in predictions.items()
+        if len(prediction) and prediction.scores[0] > 0.9
+    }
+
+
+@pytest.fixture
+def calls(make: Any) -> dict[str, Callable[[FewShotSegmenter], None]]:
+    """The calls of the table; one memory has green crescents and blue coins, one green rings."""
+    filled, finalised = make(), make()
+    remember(filled, "green", "crescent")
+    remember(filled, "blue", "coin")
+    filled.save("filled.pth")
+    remember(finalised, "green", "ring")
+    finalised.finalise()
+    finalised.save("finalised.pth")
+    return {
+        "remember": lambda segmenter: remember(segmenter, "red", "arrow"),
+        "finalise": lambda segmenter: segmenter.finalise(),
+        "load filled": lambda segmenter: segmenter.load("filled.pth"),
+        "load finalised": lambda segmenter: segmenter.load("finalised.pth"),
+        "save": lambda segmenter: segmenter.save("saved.pth"),
+    }
+
+
+NOTHING: dict[str, str] = {}
+ARROW = {"red": "arrow"}
+TWO = {"green": "crescent", "blue": "coin"}
+RING = {"green": "ring"}
+
+TABLE = [  # first call, second call; which fail; classes at the end; whether they can segment
+    ("remember", "remember", "", ARROW, False),
+    ("remember", "finalise", "", ARROW, True),
+    ("remember", "load filled", "", TWO, False),
+    ("remember", "load finalised", "", RING, True),
+    ("remember", "save", "", ARROW, False),
+    ("finalise", "remember", "1", ARROW, False),
+    ("finalise", "finalise", "12", NOTHING, False),
+    ("finalise", "load filled", "1", TWO, False),
+    ("finalise", "load finalised", "1", RING, True),
+    ("finalise", "save", "12", NOTHING, False),
+    ("load filled", "remember", "", TWO | ARROW, False),
+    ("load filled", "finalise", "", TWO, True),
+    ("load filled", "load filled", "", TWO, False),
+    ("load filled", "load finalised", "", RING, True),
+    ("load filled", "save", "", TWO, False),
+    ("load finalised", "remember", "2", RING, True),
+    ("load finalised", "finalise", "", RING, True),
+    ("load finalised", "load filled", "", TWO, False),
+    ("load finalised", "load finalised", "", RING, True),
+    ("load finalised", "save", "", RING, True),
+    ("save", "remember", "1", ARROW, False),
+    ("save", "finalise", "12", NOTHING, False),
+    ("save", "load filled", "1", TWO, False),
+    ("save", "load finalised", "1", RING, True),
+    ("save", "save", "12", NOTHING, False),
+]
+
+
+def assert_state(segmenter: FewShotSegmenter, classes: dict[str, str], ready: bool) -> None:
+    assert segmenter.class_names == list(classes.values())
+    now = found(segmenter)
+    if ready:
+        assert now == classes
+    else:
+        assert isinstance(now, str)
+        assert ("finalise()" if classes else "no classes yet") in now
+        if classes:
+            segmenter.finalise()
+            assert found(segmenter) == classes
+
+
+@pytest.mark.parametrize(("first", "second", "failing", "classes", "ready"), TABLE)
+def test_two_calls__leave_what_the_table_says(
+    make: Any,
+    calls: Any,
+    first: str,
+    second: str,
+    failing: str,
+    classes: dict[str, str],
+    ready: bool,
+) -> None:
+    segmenter = make()
+    for number, name in (("1", first), ("2", second)):
+        if number in failing:
+            with pytest.raises(InputError):
+                calls[name](segmenter)
+        else:
+            calls[name](segmenter)
+    if Path("saved.pth").exists():
+        again = make()
+        again.load("saved.pth")
+        assert_state(again, classes, ready)
+    assert_state(segmenter, classes, ready)
+
+
+@pytest.mark.parametrize(
+    ("then", "classes", "ready"),
+    [
+        ("load filled", TWO, False),
+        ("load finalised", RING, True),
+        ("remember", ARROW, False),
+        ("save", ARROW, True),
+    ],
+)
+def test_a_call_after_finalise__replaces_or_adds(
+    make: Any, calls: Any, then: str, classes: dict[str, str], ready: bool
+) -> None:
+    segmenter = make()
+    for name in ("remember", "finalise", then):
+        calls[name](segmenter)
+    assert_state(segmenter, classes, ready)
+
+
+def test_save__after_a_later_remember_holds_all_examples(make: Any) -> None:
+    segmenter = make()
+    remember(segmenter, "red", "arrow")
+    segmenter.finalise()
+    remember(segmenter, "green", "crescent")
+    segmenter.save("both.pth")
+    again = make()
+    again.load("both.pth")
+    assert_state(again, {"red": "arrow", "green": "crescent"}, ready=False)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"<html>"])
+def test_load__of_a_broken_file_changes_nothing(make: Any, content: bytes) -> None:
+    segmenter = make()
+    remember(segmenter, "red", "arrow")
+    segmenter.finalise()
+    Path("broken.pth").write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read"):
+        segmenter.load("broken.pth")
+    assert_state(segmenter, ARROW, ready=True)
+    remember(segmenter, "green", "crescent")
+    assert segmenter.class_names == ["arrow", "crescent"]
+
+
+def test_load__of_another_encoder_changes_nothing(make: Any, calls: Any) -> None:
+    segmenter = make()
+    segmenter.load("filled.pth")
+    content = torch.load("finalised.pth")
+    content["no_time_to_train"]["encoder"] = "dinov2_base"
+    torch.save(content, "other.pth")
+    with pytest.raises(InputError, match="filled with dinov2_base"):
+        segmenter.load("other.pth")
+    assert_state(segmenter, TWO, ready=False)
+
+
+def test_remember__that_fails_adds_no_class(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    segmenter = make()
+    monkeypatch.setattr(
+        ColourEncoder, "__call__", lambda self, images: torch.full((len(images), 9, 3), torch.nan)
+    )
+    with pytest.raises(InputError, match="example 1 of arrow are not finite"):
+        remember(segmenter, "red", "arrow")
+    assert segmenter.class_names == []
+    with pytest.raises(InputError, match="nothing to finalise"):
+        segmenter.finalise()
+
+
+def test_segment__of_an_image_whose_features_are_not_finite_is_an_error(
+    make: Any, calls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = make()
+    segmenter.load("finalised.pth")
+    monkeypatch.setattr(
+        ColourEncoder, "__call__", lambda self, images: torch.full((len(images), 9, 3), torch.inf)
+    )
+    with pytest.raises(InputError, match="features of image 0 are not finite"):
+        segmenter.segment(picture("red"))
+
+
+def test_class_names__cannot_be_changed_from_outside(make: Any) -> None:
+    segmenter = make()
+    remember(segmenter, "red", "arrow")
+    segmenter.class_names.append("coin")
+    assert segmenter.class_names == ["arrow"]
+
+
+def test_threads__lose_no_example(make: Any) -> None:
+    segmenter = make()
+
+    def learn(colour: str) -> None:
+        for _ in range(10):
+            remember(segmenter, colour, "arrow" if colour == "red" else "coin")
+
+    threads = [Thread(target=learn, args=(colour,)) for colour in ("red", "red", "blue")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    index = segmenter.class_names.index("arrow")
+    bank = segmenter._segmenter.bank
+    assert [len(bank.references_of(each)) for each in (index, 1 - index)] == [20, 10]
