@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import yaml
 from jsonargparse import ArgumentParser
 from PIL import Image
 
 from no_time_to_train.config import EncoderConfig, EncoderName, ModelConfig, Sam2Name
+from no_time_to_train.config_files import load_config
 from no_time_to_train.dataset.coco_results import CocoRecord, to_records
 from no_time_to_train.dataset.crops import crop_and_resize, crop_box
 from no_time_to_train.dataset.images import read_image, to_tensor
@@ -289,10 +289,10 @@ def _open(image: Picture) -> Image.Image:
 
 def _init_args(path: Path) -> Mapping[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = load_config(path)
         init_args: Mapping[str, Any] = content.get("model", {}).get("init_args", {})
-    except (OSError, yaml.YAMLError, AttributeError) as error:
-        raise InputError(f"{path} is no configuration: {' '.join(str(error).split())}") from error
+    except AttributeError as error:
+        raise InputError(f"{path} is no configuration: {error}") from error
     return init_args
 
 
