@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from jsonargparse import ArgumentParser
 
 from no_time_to_train.config import ModelConfig
+from no_time_to_train.config_files import load_config
 from no_time_to_train.errors import InputError
-from no_time_to_train.files import check_regular_file
 
 
 def check_name(name: Any) -> str:
@@ -147,11 +146,7 @@ def _parse(settings: Any, path: str | Path) -> ModelConfig:
 
 
 def _init_args(path: Path) -> Mapping[str, Any]:
-    check_regular_file(path, "the configuration")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path} is no configuration: {' '.join(str(error).split())}") from error
+    content: Any = load_config(path)
     for key in ("model", "init_args"):
         if content is None:
             return {}

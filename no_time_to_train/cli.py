@@ -108,10 +108,28 @@ class NoTimeToTrainCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Leave the command line alone: Lightning would let settings in --ckpt_path override it."""
 
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        """Describe `test` as it is here: Lightning takes the first line of the trainer's help."""
+        super()._add_subcommands(parser, **kwargs)
+        assert parser._subcommands_action is not None
+        for listed in parser._subcommands_action._choices_actions:
+            listed.help = kwargs[listed.dest]["description"]
+
+    def instantiate_classes(self) -> None:
+        """Build model and trainer; whatever breaks there over a setting is said in a sentence."""
+        try:
+            super().instantiate_classes()
+        except Exception as error:
+            sentence = _sentence(error) or command_line.explain_failure(
+                error, self.config.test.trainer
+            )
+            raise InputError(sentence) from error
+
     def before_instantiate_classes(self) -> None:
         """Check the flags, before anything is read or built."""
         self.started = time.monotonic()
         settings = self.config.test
+        command_line.check_trainer(settings.trainer)
         mode = settings.model.init_args.test_mode
         if mode in WRITES_MEMORY and not settings.out_path:
             raise InputError(f"--model.test_mode {mode.value} needs --out_path FILE for its memory")

@@ -13,6 +13,16 @@ from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from no_time_to_train.bounds import (
+    MAX_CONTEXT_RATIO,
+    MAX_COUNT,
+    MAX_MEGABYTES,
+    MAX_PROCESSES,
+    MAX_PROMPTS_PER_SIDE,
+    MAX_SIDE,
+    require,
+    require_between,
+)
 from no_time_to_train.errors import InputError
 
 EncoderName = Literal[
@@ -66,16 +76,11 @@ class ClassNames(tuple[str, ...]):
     __slots__ = ()
 
 
-def _require(holds: bool, sentence: str) -> None:
-    if not holds:
-        raise InputError(sentence)
-
-
 def _check_folder_name(name: str) -> None:
     """Keep a folder of pictures inside PICTURES, and out of that of the memories."""
     parts = PurePosixPath(name).parts
     inside = bool(parts) and not name.startswith("/") and ".." not in parts and "\0" not in name
-    _require(
+    require(
         inside,
         f"model_cfg.dataset_name {name!r} does not name a folder inside {PICTURES}/; give it a "
         "name such as my_data, without '..' and not beginning with a slash",
@@ -87,12 +92,12 @@ def _check_folder_name(name: str) -> None:
             f"model_cfg.dataset_name {name!r} has characters that no file name can have; give it "
             "another name"
         ) from None
-    _require(
+    require(
         longest <= MAX_NAME_BYTES,
         f"model_cfg.dataset_name {name[:20]}... is {longest} bytes long, and a folder's name has "
         f"at most {MAX_NAME_BYTES}; shorten it",
     )
-    _require(
+    require(
         parts[0].casefold() != MEMORY_PICTURES,
         f"model_cfg.dataset_name {name!r} is the folder that vis_memory draws into; give it "
         "another name",
@@ -121,25 +126,28 @@ class Sam2InferConfig:
     """Classes tried per mask; -1 tries all and keeps those within 0.6 of the mask's best score."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "points_per_side",
-            "testing_point_bs",
-            "num_out_instance",
-            "kmeans_k",
-            "n_pca_components",
-        ):
-            value = getattr(self, name)
-            _require(value >= 1, f"sam2_infer_cfgs.{name} must be 1 or more, got {value}")
-        for name in ("iou_thr", "nms_thr"):
-            value = getattr(self, name)
-            _require(
-                0 <= value <= 1, f"sam2_infer_cfgs.{name} must lie between 0 and 1, got {value}"
-            )
-        _require(
+        require_between(
+            1,
+            MAX_PROMPTS_PER_SIDE,
+            sam2_infer_cfgs__points_per_side=self.points_per_side,
+        )
+        require_between(
+            1,
+            MAX_COUNT,
+            sam2_infer_cfgs__testing_point_bs=self.testing_point_bs,
+            sam2_infer_cfgs__num_out_instance=self.num_out_instance,
+            sam2_infer_cfgs__kmeans_k=self.kmeans_k,
+            sam2_infer_cfgs__n_pca_components=self.n_pca_components,
+        )
+        require_between(
+            0, 1, sam2_infer_cfgs__iou_thr=self.iou_thr, sam2_infer_cfgs__nms_thr=self.nms_thr
+        )
+        require(
             self.cls_num_per_mask >= 1 or self.cls_num_per_mask == -1,
             "sam2_infer_cfgs.cls_num_per_mask must be 1 or more, or -1 for all, "
             f"got {self.cls_num_per_mask}",
         )
+        require_between(-1, MAX_COUNT, sam2_infer_cfgs__cls_num_per_mask=self.cls_num_per_mask)
 
 
 @dataclass(frozen=True)
@@ -154,14 +162,13 @@ class EncoderConfig:
     """Side of a patch in pixels."""
 
     def __post_init__(self) -> None:
-        _require(
-            self.patch_size >= 1, f"encoder_cfg.patch_size must be 1 or more, got {self.patch_size}"
-        )
-        _require(
+        require_between(1, MAX_SIDE, encoder_cfg__patch_size=self.patch_size)
+        require(
             self.img_size >= self.patch_size and self.img_size % self.patch_size == 0,
             f"encoder_cfg.img_size must be a multiple of patch_size {self.patch_size}, "
             f"got {self.img_size}",
         )
+        require_between(1, MAX_SIDE, encoder_cfg__img_size=self.img_size)
 
 
 @dataclass(frozen=True)
@@ -179,13 +186,17 @@ class MemoryBankConfig:
     sampled."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.enable,
             "memory_bank_cfg.enable must be True: there is no method without the memory bank",
         )
-        for name in ("category_num", "length", "patch_memory_mb"):
-            value = getattr(self, name)
-            _require(value >= 1, f"memory_bank_cfg.{name} must be 1 or more, got {value}")
+        require_between(
+            1,
+            MAX_COUNT,
+            memory_bank_cfg__category_num=self.category_num,
+            memory_bank_cfg__length=self.length,
+        )
+        require_between(1, MAX_MEGABYTES, memory_bank_cfg__patch_memory_mb=self.patch_memory_mb)
 
 
 @dataclass(frozen=True)
@@ -210,9 +221,7 @@ class VisualizationConfig:
     """Lowest score that is drawn."""
 
     def __post_init__(self) -> None:
-        _require(
-            0 <= self.vis_thr <= 1, f"test.vis_thr must lie between 0 and 1, got {self.vis_thr}"
-        )
+        require_between(0, 1, test__vis_thr=self.vis_thr)
 
 
 @dataclass(frozen=True)
@@ -279,18 +288,10 @@ class FillMemoryDataConfig:
     """Class names, comma-separated; they win over class_split."""
 
     def __post_init__(self) -> None:
-        _require(
-            self.memory_length >= 1,
-            f"fill_memory.memory_length must be 1 or more, got {self.memory_length}",
-        )
-        _require(
-            self.image_size >= 1, f"fill_memory.image_size must be 1 or more, got {self.image_size}"
-        )
-        _require(
-            self.context_ratio >= 0,
-            f"fill_memory.context_ratio must be 0 or more, got {self.context_ratio}",
-        )
-        _require(
+        require_between(1, MAX_COUNT, fill_memory__memory_length=self.memory_length)
+        require_between(1, MAX_SIDE, fill_memory__image_size=self.image_size)
+        require_between(0, MAX_CONTEXT_RATIO, fill_memory__context_ratio=self.context_ratio)
+        require(
             not self.norm_img,
             "fill_memory.norm_img must be False: the networks normalise their input",
         )
@@ -323,14 +324,15 @@ class TestDataConfig:
     """Class names, comma-separated; they win over class_split."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.image_size >= SAM2_STRIDE and self.image_size % SAM2_STRIDE == 0,
             f"test.image_size must be a multiple of {SAM2_STRIDE}, got {self.image_size}",
         )
-        _require(
+        require_between(SAM2_STRIDE, MAX_SIDE, test__image_size=self.image_size)
+        require(
             not self.norm_img, "test.norm_img must be False: the networks normalise their input"
         )
-        _require(
+        require(
             not self.with_query_points,
             "test.with_query_points must be False: prompts are a point grid",
         )
@@ -354,8 +356,5 @@ class DataLoadConfig:
     """Images that go through the image encoders together."""
 
     def __post_init__(self) -> None:
-        _require(self.workers >= 0, f"data_load_cfgs.workers must be 0 or more, got {self.workers}")
-        _require(
-            self.batch_size >= 1,
-            f"data_load_cfgs.batch_size must be 1 or more, got {self.batch_size}",
-        )
+        require_between(0, MAX_PROCESSES, data_load_cfgs__workers=self.workers)
+        require_between(1, MAX_COUNT, data_load_cfgs__batch_size=self.batch_size)

@@ -11,6 +11,7 @@ import gc
 import json
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from no_time_to_train.dataset.coco_entries import (
     parse_image,
 )
 from no_time_to_train.errors import InputError
+from no_time_to_train.files import check_regular_file
 
 __all__ = [
     "Annotation",
@@ -41,6 +43,7 @@ __all__ = [
     "CocoAnnotations",
     "Id",
     "ImageInfo",
+    "check_truths",
     "image_path",
     "instance_area",
     "rasterise",
@@ -70,6 +73,7 @@ class CocoAnnotations:
                 the sentence names the file, the entry and the repair.
         """
         path = Path(path)
+        check_regular_file(path, "the COCO json")
         with _collector_paused():
             try:
                 return _from_document(path, _load(path))
@@ -127,7 +131,34 @@ def instance_area(annotation: Annotation, image: ImageInfo) -> float:
         return annotation.area
     if annotation.segmentation is None:
         return annotation.bbox[2] * annotation.bbox[3]
-    return float(rasterise(annotation, image).sum())
+    return float(coco_segmentation.area(run_lengths(annotation, image)))
+
+
+def check_truths(annotations: CocoAnnotations, category_ids: Sequence[int]) -> None:
+    """See before any work whether images and masks of these classes can be evaluated.
+
+    Raises:
+        InputError: An image is too large, or a segmentation malformed; the sentence names it.
+    """
+    for image in annotations.images.values():
+        pixels = (image.height or 0) * (image.width or 0)
+        if pixels > coco_segmentation.MAX_MASK_PIXELS:
+            raise InputError(
+                f"{annotations.path}: image {image.file_name} (id {image.id!r}) has "
+                f"{image.height} x {image.width} pixels, the limit is "
+                f"{coco_segmentation.MAX_MASK_PIXELS} in all; scale it down"
+            )
+    wanted = set(category_ids)
+    for annotation in annotations.annotations:
+        if annotation.category_id in wanted and annotation.segmentation is not None:
+            image = annotations.images[annotation.image_id]
+            try:
+                coco_segmentation.check(annotation.segmentation, image.height, image.width)
+            except ValueError as error:
+                where = f"{annotations.path}: annotation {annotation.id!r} of {image.file_name}"
+                raise InputError(
+                    f"{where}: its segmentation {error}; repair or remove it"
+                ) from None
 
 
 def image_path(root: str | Path, file_name: str) -> Path:
@@ -188,13 +219,24 @@ def _why_not_json(error: json.JSONDecodeError) -> str:
     if length == 0:
         return "the file is empty; expected annotations in COCO format"
     # A literal such as `false` that is cut off is reported at its beginning.
-    at_the_end = error.pos > 0 and error.pos >= length - len("false")
-    if at_the_end or error.msg.startswith("Unterminated string"):
+    at_the_end = error.pos >= length - len("false") or error.msg.startswith("Unterminated string")
+    if at_the_end and _is_open(error.doc):
         return f"the json is cut off after {length} characters; copy or download it again"
+    before = error.doc[: error.pos].rstrip()
+    # Python before 3.13 reports a trailing comma as what is missing behind it.
+    comma = before.endswith(",") and error.doc[error.pos : error.pos + 1] in ("]", "}")
+    reason = "a comma before a closing bracket" if comma else error.msg
     return (
-        f"not valid json at line {error.lineno}, column {error.colno} ({error.msg}); "
+        f"not valid json at line {error.lineno}, column {error.colno} ({reason}); "
         "expected annotations in COCO format"
     )
+
+
+def _is_open(text: str) -> bool:
+    """Whether a string or a bracket is not closed at the end."""
+    brackets = re.sub(r'"(?:[^"\\]|\\.)*"', "", text, flags=re.DOTALL)
+    opened = sum(map(brackets.count, "[{"))
+    return '"' in brackets or opened > sum(map(brackets.count, "]}"))
 
 
 def _from_document(path: Path, document: Any) -> CocoAnnotations:

@@ -6,6 +6,7 @@ The lists are text files beside this module, one class name per line.
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from no_time_to_train.errors import InputError
 FOLDER = Path(__file__).with_suffix("")
 ALIASES = {"coco": "default_classes"}
 NAMES_SHOWN = 5
+LONGEST_COMPARED = 100
+"""Characters; comparing two names takes time in proportion to their lengths multiplied."""
 
 
 def split_names() -> list[str]:
@@ -85,8 +88,8 @@ def missing_names(found: Iterable[Category], names: Iterable[str]) -> list[str]:
 
 
 def _refuse_repeats(names: list[str], source: str) -> None:
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
+    repeated, count = Counter(names).most_common(1)[0] if names else ("", 0)
+    if count > 1:
         raise InputError(f"{source}: {repeated!r} stands there twice; each class needs one name")
 
 
@@ -105,6 +108,9 @@ def _why_missing(annotations: CocoAnnotations, source: str, missing: list[str]) 
 
 def _meant(name: str, known: Sequence[str]) -> str:
     """A suggestion in brackets, or nothing."""
+    if len(name) > LONGEST_COMPARED:
+        return ""
     lowered = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), lowered, n=1)
+    short = [candidate for candidate in lowered if len(candidate) <= LONGEST_COMPARED]
+    close = difflib.get_close_matches(name.lower(), short, n=1)
     return f" (did you mean {lowered[close[0]]!r}?)" if close else ""

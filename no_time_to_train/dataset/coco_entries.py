@@ -15,8 +15,12 @@ from no_time_to_train.errors import InputError
 Id = int | str
 Box = tuple[float, float, float, float]
 
-LARGEST = 1e300
+MAX_AREA = 1e300
 """Beyond it sums of numbers are not finite."""
+MAX_POSITION = 1e6
+"""Largest number of a box in pixels; products of such numbers are exact."""
+MAX_SIDE = 1_000_000
+"""Largest side of an image in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +119,12 @@ def _whole(entry: dict[str, Any], key: str) -> int:
 
 def _side(entry: dict[str, Any], key: str) -> int | None:
     value = entry.get(key)
-    if value is None or (type(value) is int and value > 0):
+    if value is None or (type(value) is int and 0 < value <= MAX_SIDE):
         return value
-    raise InputError(f'"{key}" must be a positive whole number of pixels, got {brief(value)}')
+    limit = f" up to {MAX_SIDE}" if type(value) is int and value > MAX_SIDE else ""
+    raise InputError(
+        f'"{key}" must be a positive whole number of pixels{limit}, got {brief(value)}'
+    )
 
 
 def _flag(entry: dict[str, Any], key: str) -> int:
@@ -127,20 +134,24 @@ def _flag(entry: dict[str, Any], key: str) -> int:
     raise InputError(f'"{key}" must be 0 or 1, got {brief(value)}')
 
 
-def _finite(value: Any) -> bool:
-    return type(value) in (int, float) and -LARGEST < value < LARGEST
+def _is_within(limit: float, value: Any) -> bool:
+    """Whether it is a number of that size at most, which infinities and NaN are not."""
+    return type(value) in (int, float) and -limit <= value <= limit
 
 
 def _bbox(box: Any) -> Box:
-    if isinstance(box, list) and len(box) == 4 and all(map(_finite, box)):
-        return (box[0], box[1], box[2], box[3])
+    if isinstance(box, list) and len(box) == 4:
+        if all(_is_within(MAX_POSITION, value) for value in box):
+            return (box[0], box[1], box[2], box[3])
+        if all(_is_within(MAX_AREA, value) for value in box):
+            raise InputError(f'"bbox" holds more than {MAX_POSITION:.0f} px, got {brief(box)}')
     raise InputError(f'"bbox" must be four finite numbers [x, y, width, height], got {brief(box)}')
 
 
 def _area(area: Any) -> float | None:
     if area is None:
         return None
-    if _finite(area):
+    if _is_within(MAX_AREA, area):
         return float(area)
     raise InputError(f'"area" must be a number of square pixels or left out, got {brief(area)}')
 

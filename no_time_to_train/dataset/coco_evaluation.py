@@ -11,10 +11,12 @@ import numpy as np
 
 from no_time_to_train.dataset.annotations import CocoAnnotations, instance_area, run_lengths
 from no_time_to_train.dataset.average_precision import Curves, Groups, Instance, curves
-from no_time_to_train.dataset.coco_entries import Annotation, Box, Id, ImageInfo
+from no_time_to_train.dataset.coco_entries import Annotation, Id, ImageInfo
 from no_time_to_train.dataset.coco_results import CocoRecord
 from no_time_to_train.errors import InputError
 
+MAX_CANVAS_SIDE = 4096
+"""Pixels, for an image whose size nobody states and in which nothing was found."""
 PRINTED_CLASSES = 100
 """Rows of the class table in the text: 1203 classes would bury the summary above them."""
 
@@ -142,16 +144,23 @@ def _sized_images(
     images = dict(annotations.images)
     for key, image in annotations.images.items():
         if image.height is None or image.width is None:
-            boxes = [annotation.bbox for annotation in annotations.of_image(key)]
-            height, width = measured.get(key) or _enclosing_size(boxes)
+            truths = annotations.of_image(key)
+            height, width = measured.get(key) or _stated_size(truths) or _enclosing_size(truths)
             images[key] = replace(image, height=height, width=width)
     return images
 
 
-def _enclosing_size(boxes: Sequence[Box]) -> tuple[int, int]:
-    """Height and width of a canvas that holds all boxes."""
+def _stated_size(truths: Sequence[Annotation]) -> list[int] | None:
+    """Height and width that run lengths give themselves."""
+    masks = [truth.segmentation for truth in truths if isinstance(truth.segmentation, dict)]
+    return next((mask["size"] for mask in masks if "size" in mask), None)
+
+
+def _enclosing_size(truths: Sequence[Annotation]) -> tuple[int, int]:
+    """Height and width of a canvas that holds all boxes, as far as there can be such an image."""
+    boxes = [truth.bbox for truth in truths]
     corners = [(math.ceil(y + height), math.ceil(x + width)) for x, y, width, height in boxes]
-    bottom, right = np.max([(0, 0), *corners], axis=0).tolist()
+    bottom, right = np.clip(np.max([(0, 0), *corners], axis=0), 0, MAX_CANVAS_SIDE).tolist()
     return bottom + 1, right + 1
 
 

@@ -20,9 +20,13 @@ from typing import Any, NoReturn
 from no_time_to_train.dataset.annotations import Id
 from no_time_to_train.dataset.whole_files import replacing
 from no_time_to_train.errors import InputError
+from no_time_to_train.files import check_regular_file
 
 MAX_BYTES = 100_000_000
 """All of COCO train2017 as references takes a third of it."""
+MAX_IDS = 10_000_000
+"""Most annotation ids, a list counted wherever it is used: a pickle can name one list many times.
+All of COCO train2017 has a tenth of them."""
 
 # Enough for dicts, lists, strings and numbers. Left out with intent: whatever names or calls Python
 # objects, tuples (hashing deeply nested ones overflows the stack), 8-byte lengths.
@@ -51,6 +55,7 @@ def read_reference_set(path: str | Path) -> dict[int, list[ReferencePick]]:
         InputError: The file is missing, damaged, unsafe, or holds something else.
     """
     path = Path(path)
+    check_regular_file(path, "the reference set")
     try:
         return _checked(_load(_bytes(path)))
     except InputError as error:
@@ -99,7 +104,8 @@ def _load_json(data: bytes) -> Any:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"neither a pickle nor valid json ({error})") from None
+        reason = "a number of too many digits" if "4300" in str(error) else error
+        raise InputError(f"neither a pickle nor valid json ({reason})") from None
     return {_category_key(key): picks for key, picks in document.items()}
 
 
@@ -149,6 +155,7 @@ def _checked(document: Any) -> dict[int, list[ReferencePick]]:
             f"got {brief(document)}"
         )
     references = {}
+    _refuse_too_many(document)
     for category, picks in document.items():
         if type(category) is not int:
             raise InputError(f"category ids are whole numbers, got {brief(category)}")
@@ -156,6 +163,20 @@ def _checked(document: Any) -> dict[int, list[ReferencePick]]:
             raise InputError(f"category {category} must have a list, got {brief(picks)}")
         references[category] = [_pick(category, pick) for pick in picks]
     return references
+
+
+def _refuse_too_many(document: dict[Any, Any]) -> None:
+    """Count references and their ids before any of them is looked at."""
+    count = 0
+    for picks in document.values():
+        for pick in picks if isinstance(picks, list) else ():
+            ann_ids = pick.get("ann_ids") if isinstance(pick, dict) else None
+            count += 1 + (len(ann_ids) if isinstance(ann_ids, list) else 0)
+            if count > MAX_IDS:
+                raise InputError(
+                    f"it holds more than {MAX_IDS} annotation ids, some of them lists that are "
+                    "used many times; make the reference set again"
+                )
 
 
 def _pick(category: int, pick: Any) -> ReferencePick:

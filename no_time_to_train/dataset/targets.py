@@ -10,7 +10,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from no_time_to_train.config import TestDataConfig
-from no_time_to_train.dataset.annotations import CocoAnnotations
+from no_time_to_train.dataset.annotations import CocoAnnotations, check_truths
 from no_time_to_train.dataset.class_splits import wanted_categories
 from no_time_to_train.dataset.images import existing_paths, read_entry, to_pixels
 from no_time_to_train.errors import InputError
@@ -36,6 +36,7 @@ class TargetDataset(Dataset[Target]):
         self._images = list(self.annotations.images.values())
         if not self._images:
             raise InputError(f'{config.json_file}: "images" is empty; list the images to segment')
+        check_truths(self.annotations, [category.id for category in self.categories])
         self._paths = existing_paths(config.root, f"{SETTINGS}.root", self._images)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -89,11 +90,21 @@ def place_chips(
         Chips in the order of the labels: each takes the first place that is free, or else the one
         that covers least of the chips before it.
     """
-    placed: list[Chip] = []
-    for size, label in zip(sizes, labels, strict=True):
+    placed = np.zeros((len(labels), 4), np.int64)  # left, top, right, bottom
+    chips = []
+    for row, (size, label) in enumerate(zip(sizes, labels, strict=True)):
         places = [_inside(place, size, image_size) for place in _places(label.box, size)]
-        placed.append(min(places, key=lambda chip: sum(map(chip.overlap, placed))))
-    return placed
+        chips.append(places[_covered(np.array(places), placed[:row]).argmin()])
+        placed[row] = chips[-1]
+    return chips
+
+
+def _covered(places: NDArray[np.int64], placed: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pixels of the placed chips (N, 4) that each place (P, 4) would cover, (P,)."""
+    first = np.maximum(places[:, None, :2], placed[None, :, :2])  # (P, N, 2)
+    last = np.minimum(places[:, None, 2:], placed[None, :, 2:])
+    covered: NDArray[np.int64] = np.maximum(last - first, 0).prod(axis=2).sum(axis=1)
+    return covered
 
 
 def _uncrowded(font_size: int, labels: Sequence[Label], image_size: tuple[int, int]) -> int:
@@ -146,11 +157,17 @@ def _drawable(name: str) -> str:
 
 def _fitting_text(label: Label, font: ImageFont.FreeTypeFont, room: int) -> str:
     """The label's text, its name shortened until it fits `room` pixels."""
-    name, text = label.name, label.name + label.suffix
-    while name and _chip_size(text, font)[0] > room:
-        name = name[:-1]
-        text = f"{name}…{label.suffix}"
-    return text
+    text = label.name + label.suffix
+    if not label.name or _chip_size(text, font)[0] <= room:
+        return text
+    # Longer texts are wider: halve the range of lengths instead of trying one after another.
+    lengths = range(len(label.name) - 1, -1, -1)
+    first = bisect_left(lengths, True, key=lambda n: _chip_size(_cut(label, n), font)[0] <= room)
+    return _cut(label, lengths[min(first, len(lengths) - 1)])
+
+
+def _cut(label: Label, length: int) -> str:
+    return f"{label.name[:length]}…{label.suffix}"
 
 
 def _chip_size(text: str, font: ImageFont.FreeTypeFont) -> tuple[int, int]:

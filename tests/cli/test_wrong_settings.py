@@ -109,7 +109,7 @@ def test_wrong_yaml__is_one_line_with_key_and_repair(
         (["--model.tst_mode", "test"], ["tst_mode", "test_mode?"]),
         (["stray"], ["stray"]),
         (["--config", "missing.yaml"], ["missing.yaml"]),
-        (["--config", "broken.yaml"], ["config"]),
+        (["--config", "broken.yaml"], ["broken.yaml", "line"]),
         (["--trainer.accelerator", "gpu"], ["trainer", "gpu", "--trainer.accelerator cpu"]),
     ],
 )

@@ -148,7 +148,7 @@ def test_read__says_so_of_a_truncated_file(tmp_path: Path) -> None:
 def test_read__names_a_missing_a_binary_and_an_unreadable_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.json: there is no such file"):
         CocoAnnotations.read(tmp_path / "nowhere.json")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is a folder"):
         CocoAnnotations.read(tmp_path)
     (tmp_path / "picture.json").write_bytes(b"\x89PNG\xff\xfe\x00")
     with pytest.raises(InputError, match="not a json file but a binary one"):

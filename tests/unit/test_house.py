@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMON = {
     "structures",
     "config",
+    "config_files",
     "errors",
     "files",
     "output_checks",
@@ -18,7 +19,7 @@ COMMON = {
 }
 ALLOWED = {  # room: rooms of ours that it may import
     "cli": COMMON | {"pl_wrapper", "dataset", "command_line", "outputs", "distributed"},
-    "command_line": COMMON,
+    "command_line": COMMON | {"bounds"},
     "outputs": COMMON | {"dataset"},
     "api": COMMON | {"models", "dataset", "visualization", "api_arguments", "api_prediction"},
     "api_arguments": COMMON,
@@ -32,7 +33,9 @@ ALLOWED = {  # room: rooms of ours that it may import
     "openmp": set(),
     "termination": set(),
     "files": {"errors", "termination"},
-    "config": {"errors"},
+    "bounds": {"errors"},
+    "config": {"bounds", "errors"},
+    "config_files": {"errors", "files"},
     "output_checks": {"errors", "files"},
     "structures": set(),
     "errors": set(),
