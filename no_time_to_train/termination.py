@@ -231,11 +231,11 @@ def _print(text: str) -> None:
 
 
 def _what_was_written() -> str:
-    names = [str(path) for path in _written[:2]]
+    names = [str(path) for path in _written[:3]]
     if not names:
         return "rank 0 had written nothing" if _ranks else "nothing was written"
     if len(_written) > len(names):
-        names.append(f"{len(_written) - len(names)} more files")
+        names.append(f"and {len(_written) - len(names)} more")
     return f"written before that: {', '.join(names)}"
 
 
