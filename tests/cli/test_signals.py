@@ -223,3 +223,29 @@ def test_script__stops_where_one_of_two_ranks_is_ended_at_any_point(
     night: Night, stage: str, point: str, number: signal.Signals, rank: int
 ) -> None:
     check_ranks(night, stage, point, number, rank)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_tool__that_is_ended_keeps_the_file_of_before(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "set.pkl").write_text("of yesterday")
+    tool = ROOT / "no_time_to_train" / "dataset" / "coco_to_pkl.py"
+    source = ROOT / "photos" / "annotations" / "custom_references_with_segm.json"
+    paths = f"{Path(__file__).parent / 'stop_points'}{os.pathsep}{ROOT}"
+    running = subprocess.Popen(
+        [sys.executable, str(tool), str(source), "set.pkl", "1"],
+        cwd=tmp_path,
+        env=os.environ
+        | {"PYTHONPATH": paths, "STOP_AT": "os:fsync", "STOP_FILE": str(tmp_path / "reached")},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "reached").exists() and running.poll() is None:
+        time.sleep(0.05)
+    running.send_signal(number)
+    _, err = running.communicate(timeout=60)
+    expected = f"error: stopped by {number.name}; nothing was written\n"
+    assert (running.returncode, err) == (128 + number, expected)
+    assert {path.name for path in tmp_path.iterdir()} == {"set.pkl", "reached"}
+    assert (tmp_path / "set.pkl").read_text() == "of yesterday"
