@@ -213,7 +213,7 @@ def test_script__stops_where_one_of_two_ranks_is_ended(night: Night) -> None:
     ("stage", "point"),
     [
         ("fill", f"{MODULE}.configure_model"),
-        ("fill", f"{MODULE}._gather_bank"),
+        ("fill", "no_time_to_train.distributed:gather_everywhere"),
         ("vis", f"{MODULE}.test_step"),
         ("test", "import torch"),
         ("test", f"{MODULE}.test_step"),
