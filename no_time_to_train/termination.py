@@ -98,8 +98,10 @@ def run(main: Callable[[], None]) -> None:
     install()
     try:
         main()
+        _await_signal()
         _await_ranks()
     except BaseException as error:
+        _await_signal()
         with _lock:  # held for ever while a signal ends the process: nothing more is said then
             if not _several_processes():
                 raise
@@ -133,8 +135,9 @@ def watch_ranks(processes: Sequence[subprocess.Popen[Any]]) -> None:
 def await_failed_rank() -> None:
     """Give this process time to end because of another rank, before it says why it fails itself.
 
-    Does not return where another rank has failed: that rank's message is the only one.
+    Does not return where another rank has failed, or a signal has come: theirs is the only message.
     """
+    _await_signal()
     if _several_processes():
         # Rank 0 first, whose end ends the others: of several that fail alike, it alone says so.
         time.sleep(FAILURE_SECONDS if _ranks else 2 * FAILURE_SECONDS)
@@ -151,6 +154,12 @@ def _handle(number: int, frame: FrameType | None) -> None:
         _kill(_ranks)
         _remove_temporary()
         os._exit(128 + number)
+
+
+def _await_signal() -> None:
+    """Leave the end to the thread that watches, if a signal has come; it may have caused this."""
+    if _first_signal is not None:
+        time.sleep(FINISH_SECONDS)
 
 
 def _reset_in_child() -> None:
@@ -222,11 +231,11 @@ def _print(text: str) -> None:
 
 
 def _what_was_written() -> str:
-    names = [str(path) for path in _written[:2]]
+    names = [str(path) for path in _written[:3]]
     if not names:
         return "rank 0 had written nothing" if _ranks else "nothing was written"
     if len(_written) > len(names):
-        names.append(f"{len(_written) - len(names)} more files")
+        names.append(f"and {len(_written) - len(names)} more")
     return f"written before that: {', '.join(names)}"
 
 

@@ -64,9 +64,8 @@ class ImageModel(nn.Module):
         self.sam_mask_decoder = mask_decoder
         self.image_size = image_size
         self.mask_size = image_size // MASK_STRIDE
-        self.best_iou: Tensor
+        self.best_iou: Tensor | None = None
         """Best predicted IoU that `best_masks` has seen, also of masks that it dropped."""
-        self.register_buffer("best_iou", torch.tensor(-torch.inf), persistent=False)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -176,7 +175,10 @@ class ImageModel(nn.Module):
         self, image: DecoderImage, scored: ScoredPrompts, iou_threshold: float
     ) -> tuple[Tensor, Tensor]:
         ious, best = scored.ious[:, 1:].max(dim=1)  # (P,) each
-        self.best_iou = torch.cat([self.best_iou[None], ious]).max()
+        if len(ious):
+            highest = ious.max()
+            before = highest if self.best_iou is None else self.best_iou
+            self.best_iou = torch.maximum(before, highest)
         kept = (ious > iou_threshold).nonzero()[:, 0]  # (M,), the only wait for the device
         masks = self.sam_mask_decoder.draw(image, scored, kept, 1 + best[kept, None])
         return masks[:, 0], ious[kept]

@@ -246,7 +246,7 @@ class Sam2MatcherLightningModel(LightningModule):
         self.background.finish()
         self.records = gather_to_first(self.records)
         assert self.segmenter.proposer is not None
-        best = float(self.segmenter.proposer.network.best_iou)
+        best = float(self.segmenter.proposer.network.best_iou or 0)
         self.best_iou = max(gather_to_first({self.global_rank: best}).values(), default=best)
 
     def _gather_nothing(self) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from tests.cli.conftest import ROOT, base, references, settings, targets
@@ -26,6 +27,13 @@ def start(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def assert_one_message(done: subprocess.CompletedProcess[str], word: str) -> None:
+    assert done.returncode == 2, done.stderr[-3000:]
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert word in line
+    assert "Traceback" not in done.stderr
+
+
 def run(*arguments: str) -> str:
     done = start(*arguments)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -38,9 +46,41 @@ def test_two_processes__bad_data_of_one_stops_both_with_its_sentence(ready: Path
     motorcycle.unlink()
     motorcycle.write_bytes(content)
     done = start(*targets(), "--ckpt_path", "memory.pth", "--export_result", "out.json", *TWO)
-    assert done.returncode != 0
-    assert "motorcycle_right.jpg cannot be decoded" in done.stderr
+    assert_one_message(done, "motorcycle_right.jpg cannot be decoded")
     assert not Path("out.json").exists()
+
+
+@pytest.mark.exhaustive
+def test_two_processes__bad_data_of_the_first_stops_both_with_its_sentence(ready: Path) -> None:
+    coins = Path("photos/images/coins_bottom.png")  # the first image
+    content = coins.read_bytes()[:9000]
+    coins.unlink()
+    coins.write_bytes(content)
+    done = start(*targets(), "--ckpt_path", "memory.pth", "--export_result", "out.json", *TWO)
+    assert_one_message(done, "coins_bottom.png")
+    assert not Path("out.json").exists()
+
+
+@pytest.mark.exhaustive
+def test_two_processes__a_failure_of_both_is_one_message(ready: Path) -> None:
+    content = torch.load("memory.pth", weights_only=True)
+    del content["no_time_to_train"]  # so that the width is compared where networks are built
+    state = content["state_dict"]
+    state["seg_model.mem_feats_ins_avg"] = torch.ones(2, 1, 384)
+    torch.save(content, "wide.pth")
+    done = start(*targets(), "--ckpt_path", "wide.pth", "--export_result", "out.json", *TWO)
+    assert_one_message(done, "384")
+
+
+@pytest.mark.exhaustive
+def test_two_processes__a_failure_after_the_last_image_stops_both(ready: Path) -> None:
+    json_file = Path("photos/annotations/custom_targets.json")
+    content = json.loads(json_file.read_text())
+    content["annotations"][0]["segmentation"] = [[1, 1]]  # read when results are evaluated
+    Path("changed.json").write_text(json.dumps(content))
+    wrong = settings(t_json_file="changed.json")
+    done = start(*targets(), *wrong, "--ckpt_path", "memory.pth", *TWO)
+    assert_one_message(done, "changed.json")
 
 
 def test_two_processes__odd_numbers_of_references_and_images(bench: Path) -> None:

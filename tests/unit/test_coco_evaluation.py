@@ -217,7 +217,8 @@ def test_evaluate__text_has_the_published_headings_and_lines(data_set: Folder, c
 
 def test_evaluate__text_cuts_a_long_table_and_says_so(data_set: Folder) -> None:
     classes = tuple(range(1, 1204))
-    evaluation = evaluate(data_set(classes=classes), classes, [])
+    box = [10, 10, 40, 50]
+    evaluation = evaluate(data_set(truth(box), classes=classes), classes, [])
     assert len(evaluation.per_class) == 1203
     assert evaluation.text.count("\nclass ") == 1 + PRINTED_CLASSES
     assert evaluation.text.endswith("... and 1103 more classes\n")
