@@ -39,7 +39,7 @@ from no_time_to_train.structures import Prediction, Reference, Target
 from no_time_to_train.visualization.predictions import Instance, draw_instances
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
-"""A file, a PIL image, or an array (H, W, 3) uint8, RGB."""
+"""A file or PIL image, turned as its EXIF says, or an array (H, W, 3) uint8, RGB, as it is."""
 
 CONTEXT_RATIO = 0.2
 
