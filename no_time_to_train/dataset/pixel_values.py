@@ -30,7 +30,8 @@ def eight_bits(values: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint8]:
         InputError: Negative or larger values, NaN, or no real numbers.
     """
     if values.dtype == np.uint8:
-        return np.asarray(values, dtype=np.uint8)
+        pixels: npt.NDArray[np.uint8] = values
+        return pixels
     if values.dtype == np.bool_:
         return values.astype(np.uint8) * np.uint8(255)
     if values.dtype.kind not in "uif":
