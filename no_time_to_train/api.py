@@ -47,7 +47,7 @@ from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.structures import Reference, Target
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
-"""A file, a PIL image, or an array (H, W, 3) uint8, RGB."""
+"""A file or PIL image, turned as its EXIF says, or an array (H, W, 3) uint8, RGB, as it is."""
 
 CONTEXT_RATIO = 0.2
 

@@ -19,6 +19,7 @@ from no_time_to_train.visualization.predictions import (
     Instance,
     compare,
     draw_instances,
+    picture_format,
     save_picture,
 )
 
@@ -56,7 +57,7 @@ def write_prediction_pictures(
     """
     images = list(annotations.images.values())
     sources = existing_paths(images_root, "model_cfg.test.imgs_path", images)
-    targets = [image_path(out_dir, image.file_name) for image in images]
+    targets = [picture_path(out_dir, image.file_name) for image in images]
     found: defaultdict[Id, list[CocoRecord]] = defaultdict(list)
     for record in records:
         if record["score"] > threshold:
@@ -68,6 +69,18 @@ def write_prediction_pictures(
         compared = _compared(np.array(pixels), sized, truths, found[image.id], categories)
         written.append(save_picture(target, compared))
     return written
+
+
+def picture_path(folder: str | Path, file_name: str) -> Path:
+    """Where the picture of an image goes; `.png` is added to names that no picture's format has.
+
+    One that is too large for its format goes to a name with `.png` added, too.
+
+    Raises:
+        InputError: The name leaves the folder.
+    """
+    path = image_path(folder, file_name)
+    return path if picture_format(path.suffix) else path.with_name(f"{path.name}.png")
 
 
 def _compared(

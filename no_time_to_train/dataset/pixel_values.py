@@ -30,9 +30,9 @@ def eight_bits(values: npt.NDArray[Any], name: str) -> npt.NDArray[np.uint8]:
         InputError: Negative or larger values, NaN, or no real numbers.
     """
     if values.dtype == np.uint8:
-        return np.asarray(values, dtype=np.uint8)
+        return values
     if values.dtype == np.bool_:
-        return values.astype(np.uint8) * np.uint8(255)
+        return np.where(values, 255, 0).astype(np.uint8)
     if values.dtype.kind not in "uif":
         raise InputError(f"{name} holds values of type {values.dtype}; {REPAIR}")
     low, high = values.min(), values.max()

@@ -22,13 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from no_time_to_train.config import Orientation, Sam2Name
-from no_time_to_train.dataset.annotations import (
-    Category,
-    CocoAnnotations,
-    Id,
-    ImageInfo,
-    image_path,
-)
+from no_time_to_train.dataset.annotations import Category, CocoAnnotations, Id, ImageInfo
 from no_time_to_train.dataset.mask_polygons import box_polygon, outer_polygons
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError
@@ -187,6 +181,7 @@ def _save_picture(
     masks: npt.NDArray[np.bool_],
     categories: Sequence[Category],
 ) -> None:
+    from no_time_to_train.dataset.pictures import picture_path
     from no_time_to_train.visualization.predictions import Instance, draw_instances, save_picture
 
     class_index = {category.id: index for index, category in enumerate(categories)}
@@ -196,7 +191,7 @@ def _save_picture(
         box = (x, y, x + width - 1, y + height - 1)
         instances.append(Instance(mask, box, class_index[entry["category_id"]]))
     drawn = draw_instances(image, instances, [category.name for category in categories])
-    save_picture(image_path(folder, boxed.info.file_name), drawn)
+    save_picture(picture_path(folder, boxed.info.file_name), drawn)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -122,9 +122,10 @@ def _cause_of_death(process: BaseProcess) -> str:
         # Sent to the whole group, it is on its way to this process, which knows what to do then.
         time.sleep(1)
     reason = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+    cause = ", as happens when memory runs out" if -code == signal.SIGKILL else ""
     return (
-        f"an image worker {reason}, as happens when memory runs out; set data_load_cfgs.workers to "
-        "fewer, or to 0, which reads images in the main process"
+        f"an image worker {reason}{cause}; set data_load_cfgs.workers to fewer, or to 0, which "
+        "reads images in the main process"
     )
 
 

@@ -113,7 +113,7 @@ def save_picture(path: Path, rgb: Picture) -> Path:
     Raises:
         InputError: The file cannot be written.
     """
-    image_format = _picture_format(path.suffix, max(rgb.shape[:2]))
+    image_format = picture_format(path.suffix, max(rgb.shape[:2]))
     if image_format is None:
         whole, image_format = path.with_name(f"{path.name}.png"), "PNG"
         logger.info("%s cannot hold %d x %d pixels; see %s", path, *rgb.shape[1::-1], whole)
@@ -125,7 +125,7 @@ def save_picture(path: Path, rgb: Picture) -> Path:
     return path
 
 
-def _picture_format(suffix: str, side: int) -> str | None:
+def picture_format(suffix: str, side: int = 1) -> str | None:
     """PIL's name of the format with this suffix, if it holds RGB of this many pixels a side."""
     image_format = Image.registered_extensions().get(suffix.lower(), "")
     return image_format if side <= MAX_SIDE.get(image_format, 0) else None

@@ -41,7 +41,8 @@ class Found:
 
 
 def find() -> Found:
-    outcome = segment("--export_result", "out.json", *settings(m_test__online_vis=True))
+    workers = ("--model.init_args.data_load_cfgs.workers", "2")
+    outcome = segment(*workers, "--export_result", "out.json", *settings(m_test__online_vis=True))
     assert outcome.code == 0, outcome.err
     folder = Path("results_analysis/photos")
     pictures = {name: np.asarray(Image.open(folder / name).convert("RGB")) for name in TARGETS}

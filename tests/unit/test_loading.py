@@ -91,7 +91,11 @@ ENDS = {
     "defect": (divide, RuntimeError, "in an image worker:\n(.|\n)*ZeroDivisionError"),
     "no memory": (exhaust, InputError, "has no memory left; set data_load_cfgs.workers or batch_"),
     "killed": (die, InputError, "image worker was ended by SIGKILL, as happens when memory runs"),
-    "gone": (leave, InputError, "image worker exited with 3, .* to 0, which reads images in the"),
+    "gone": (
+        leave,
+        InputError,
+        "image worker exited with 3; set .* to 0, which reads images in",
+    ),
 }
 
 

@@ -67,7 +67,7 @@ class Gallery:
             path = self.images / name
             path.parent.mkdir(parents=True, exist_ok=True)
             grey = Image.new("RGB", (WIDTH, HEIGHT), (GREY, GREY, GREY))
-            grey.save(path, Image.registered_extensions().get(path.suffix, "PNG"))
+            grey.save(path, "JPEG" if path.suffix == ".jpg" else "PNG")
         return self.draw_existing(records, document(list(file_names), annotations), threshold)
 
     def draw_existing(self, records: list[dict], content: dict, threshold: float) -> list[Path]:
@@ -133,9 +133,10 @@ def test_pictures__only_wanted_classes(gallery: Gallery) -> None:
 
 
 def test_pictures__one_per_image_under_its_own_name(gallery: Gallery) -> None:
-    names = ("b.jpg", "sub/folder/a.png", "no_suffix", "c.scan")
+    names = ("b.jpg", "sub/folder/a.png", "no_suffix", "c.scan", "d.h5", "e.pdf")
     paths = gallery.draw([record(0.9, 2)], [], file_names=names)
     expected = ["b.jpg", "sub/folder/a.png", "no_suffix.png", "c.scan.png"]
+    expected += ["d.h5.png", "e.pdf.png"]
     assert [str(path.relative_to(gallery.out)) for path in paths] == expected
     assert all(path.is_file() for path in paths)
     assert Image.open(paths[0]).format == "JPEG"
