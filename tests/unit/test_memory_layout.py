@@ -116,6 +116,8 @@ def test_check_layout__nan_where_the_published_code_has_it_is_fine(
         ("text", "does not name the encoder"),
         ({"class_names": []}, "does not name the encoder"),
         ({"encoder": 3, "class_names": []}, "does not name the encoder"),
+        ({"encoder": "x" * 3000, "class_names": []}, "does not name the encoder"),
+        ({"encoder": "two\nlines", "class_names": []}, "does not name the encoder"),
         ({"encoder": "dinov2_demo"}, "no list of texts"),
         ({"encoder": "dinov2_demo", "class_names": "ab"}, "no list of texts"),
         ({"encoder": "dinov2_demo", "class_names": ["a", 3]}, "no list of texts"),
