@@ -11,8 +11,11 @@ import torch
 from PIL import Image
 
 from no_time_to_train.api_arguments import (
+    check_config,
     check_name,
     check_path,
+    check_preset,
+    check_side,
     read_configs,
     usable_device,
 )
@@ -35,6 +38,7 @@ from no_time_to_train.dataset.memory_checkpoint import (
 )
 from no_time_to_train.dataset.memory_layout import Kind
 from no_time_to_train.errors import InputError
+from no_time_to_train.files import check_regular_file
 from no_time_to_train.models.memory_bank import MemoryBank
 from no_time_to_train.models.memory_format import (
     bank_from_tensors,
@@ -82,6 +86,9 @@ class FewShotSegmenter:
             InputError: A checkpoint is missing or of another model, or there is no such device.
         """
         where = usable_device(device)
+        check_config(config)
+        if image_size is not None:
+            check_side(image_size, "image_size")
         self.config = config
         self._lock = RLock()
         self._class_names: list[str] = []
@@ -115,11 +122,14 @@ class FewShotSegmenter:
             encoder_image_size: Side of DINOv2's square input in pixels.
             device: As in the constructor.
         """
+        check_preset(sam2, "sam2")
+        check_preset(encoder, "encoder")
+        check_side(encoder_image_size, "encoder_image_size")
         config = ModelConfig(
             sam2_cfg_file=sam2,
-            sam2_ckpt_path=str(sam2_checkpoint),
+            sam2_ckpt_path=str(check_path(sam2_checkpoint, "sam2_checkpoint")),
             encoder_cfg=EncoderConfig(name=encoder, img_size=encoder_image_size),
-            encoder_ckpt_path=str(encoder_checkpoint),
+            encoder_ckpt_path=str(check_path(encoder_checkpoint, "encoder_checkpoint")),
         )
         return cls(config, device=device)
 
@@ -254,6 +264,8 @@ class FewShotSegmenter:
         Raises:
             InputError: There is nothing to store, or the place cannot be written to.
         """
+        target = check_path(path)
+        check_regular_file(target, "the memory")
         with self._lock:
             if self._segmenter.statistics is not None:
                 tensors = statistics_to_tensors(self._segmenter.statistics)
@@ -264,7 +276,7 @@ class FewShotSegmenter:
                     "there is no memory to save; call remember(image, mask, name) first"
                 )
             info = MemoryInfo(self.config.encoder_cfg.name, self.class_names)
-        write_memory(check_path(path), tensors, info)
+        write_memory(target, tensors, info)
 
     def load(self, path: str | Path) -> None:
         """Take up a memory in place of all that was remembered, finalised or loaded before.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -30,14 +29,44 @@ def check_name(name: Any) -> str:
     return name.strip()
 
 
-def check_path(path: Any) -> Path:
+def check_config(config: Any) -> None:
+    """Refuse what is no `ModelConfig`.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if not isinstance(config, ModelConfig):
+        raise InputError(f"config is {_short(config)}; give a ModelConfig, or use from_config()")
+
+
+def check_preset(name: Any, argument: str) -> None:
+    """Refuse what is no text; whether there is such a preset is found where it is built.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if not isinstance(name, str):
+        raise InputError(f"{argument} is {_short(name)}; give the name of a preset")
+
+
+def check_side(side: Any, argument: str) -> None:
+    """Refuse what is no number of pixels.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if not is_id(side) or side < 1:
+        raise InputError(f"{argument} is {_short(side)}; give a number of pixels")
+
+
+def check_path(path: Any, argument: str = "path") -> Path:
     """A path in either of its forms.
 
     Raises:
         InputError: It is something else, or empty.
     """
-    if not isinstance(path, str | os.PathLike) or not str(path):
-        raise InputError(f"path is {_short(path)}; give the name of a file")
+    if not isinstance(path, str | Path) or not str(path):
+        raise InputError(f"{argument} is {_short(path)}; give the name of a file")
     return Path(path)
 
 
@@ -128,8 +157,8 @@ def read_configs(paths: Sequence[str | Path]) -> tuple[ModelConfig, int | None]:
     size: Any = merged
     for key in ("dataset_cfgs", "test", "image_size"):
         size = size.get(key) if isinstance(size, Mapping) else None
-    if size is not None and not is_id(size):
-        raise InputError(f"dataset_cfgs.test.image_size is {_short(size)}; give a number of pixels")
+    if size is not None:
+        check_side(size, "dataset_cfgs.test.image_size")
     return config, size
 
 

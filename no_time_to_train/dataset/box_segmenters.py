@@ -143,7 +143,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read the dictionary in a checkpoint, without running anything in it.
 
     Raises:
-        InputError: The file is missing or damaged, or holds something else.
+        InputError: The file is missing or damaged, or holds something else, or NaN.
     """
     check_regular_file(path, "the checkpoint")
     if not path.is_file():
@@ -156,7 +156,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path} holds {type(content).__name__} and no named weights; pass a SAM checkpoint"
         )
-    check_finite(((str(key), value) for key, value in content.items() if is_tensor(value)), path)
+    inner = content.get("model")  # official SAM 2 files have this wrapping
+    state = inner if isinstance(inner, dict) else content
+    check_finite(((str(key), value) for key, value in state.items() if is_tensor(value)), path)
     return content
 
 

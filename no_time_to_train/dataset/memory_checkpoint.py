@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ from no_time_to_train.files import check_regular_file
 
 PREFIX = "seg_model."
 INFO_KEY = "no_time_to_train"
+MAX_NAME = 100
+"""Longest name of an encoder, which messages repeat."""
 
 
 @dataclass(frozen=True)
@@ -109,16 +111,16 @@ def _info(content: Mapping[str, Any], classes: int) -> MemoryInfo | None:
         if isinstance(info, Mapping)
         else (None, None)
     )
-    if not _is_text(encoder):
+    if not _is_text(encoder) or not encoder.isprintable() or len(encoder) > MAX_NAME:
         raise InputError("it does not name the encoder that filled it")
-    if not isinstance(names, list) or not all(_is_text(name) for name in names):
+    if not isinstance(names, list | tuple) or not all(_is_text(name) for name in names):
         raise InputError("its class names are no list of texts")
     if names and len(names) != classes:
         raise InputError(f"it has {classes} classes and {len(names)} class names")
-    return MemoryInfo(str(encoder), names)
+    return MemoryInfo(encoder, list(names))
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: Any) -> TypeGuard[str]:
     """Whether it is a text that can be printed: half a UTF-16 pair cannot."""
     return isinstance(value, str) and not any(0xD800 <= ord(letter) < 0xE000 for letter in value)
 

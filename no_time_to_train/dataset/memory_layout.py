@@ -189,7 +189,7 @@ def _check_vanished(tensors: Mapping[str, Tensor], places: Tensor) -> None:
 def _check_values(name: str, tensor: Tensor, entry: Entry, places: Tensor) -> None:
     values = tensor[places] if entry.used else tensor
     if entry.nan:
-        values = values.nan_to_num(nan=0)
+        values = values.masked_fill(values.isnan(), 0)
     low, high = (bound.item() for bound in torch.aminmax(values))  # NaN where there is one
     if entry.least <= low and high <= entry.most:
         return

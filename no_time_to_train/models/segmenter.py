@@ -166,7 +166,7 @@ class Segmenter(nn.Module):
 
 def _check_features(patches: Tensor, targets: Sequence[Target]) -> None:
     """Refuse features (B, N, C) that no class can be compared with."""
-    for target, finite in zip(targets, patches.isfinite().flatten(1).all(dim=1), strict=True):
+    for target, finite in zip(targets, patches.sum(dim=(1, 2)).isfinite(), strict=True):
         if not finite:
             raise _not_finite(f"image {target.image_id!r}")
 

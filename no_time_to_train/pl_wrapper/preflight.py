@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from no_time_to_train.config import DatasetsConfig, ModelConfig, VisualizationConfig
 from no_time_to_train.dataset.images import existing_paths
@@ -41,7 +41,8 @@ def check_weights(model: ModelConfig, encoder: bool, proposer: bool) -> None:
         (encoder, model.encoder_ckpt_path, build_encoder, ENCODER_WEIGHTS),
         (proposer, model.sam2_ckpt_path, build_proposer, SAM2_WEIGHTS),
     ):
-        if needed and not Path(path).is_file():
+        # Not Path.is_file, which fails on names that are too long.
+        if needed and not os.path.isfile(path):
             with naming(setting):
                 build(model)  # knows the address, and says so before it builds anything
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from no_time_to_train.api import FewShotSegmenter, ImagePrediction
 from no_time_to_train.api_arguments import read_configs, usable_device
+from no_time_to_train.config import ModelConfig
 from no_time_to_train.dataset.instance_masks import to_mask
 from no_time_to_train.errors import InputError
 from tests.unit.test_api_state import make, picture  # noqa: F401
@@ -119,6 +120,40 @@ def test_load_and_save__what_is_no_path_is_named(make: Any, path: Any) -> None: 
     for call in (segmenter.load, segmenter.save):
         with pytest.raises(InputError, match=r"^path is "):
             call(path)
+
+
+def test_save__onto_what_is_no_file_is_a_sentence(make: Any, tmp_path: Path) -> None:  # noqa: F811
+    segmenter: FewShotSegmenter = make()
+    segmenter.remember(picture("red"), np.ones((12, 12)), "coin")
+    for path, words in ((tmp_path, "is a folder"), ("a\0b", "cannot be opened")):
+        with pytest.raises(InputError, match=words):
+            segmenter.save(path)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("sam2", None),
+        ("encoder", 3),
+        ("sam2_checkpoint", None),
+        ("sam2_checkpoint", b"x.pt"),
+        ("encoder_checkpoint", 3),
+        ("encoder_image_size", "big"),
+        ("encoder_image_size", 14.0),
+        ("encoder_image_size", None),
+        ("encoder_image_size", -14),
+    ],
+)
+def test_from_preset__an_argument_of_another_type_is_named(argument: str, value: Any) -> None:
+    with pytest.raises(InputError, match=f"^{argument} is "):
+        FewShotSegmenter.from_preset(**{argument: value}, device="cpu")
+
+
+def test_constructor__an_argument_of_another_type_is_named() -> None:
+    with pytest.raises(InputError, match=r"^config is "):
+        FewShotSegmenter({"model_cfg": 1})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"^image_size is "):
+        FewShotSegmenter(ModelConfig(), image_size="big")  # type: ignore[arg-type]
 
 
 def prediction() -> ImagePrediction:

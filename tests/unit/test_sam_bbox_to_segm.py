@@ -212,7 +212,7 @@ def test_main__missing_checkpoint(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"<html>", "is not a checkpoint that can be read"),
+        (b"<html>", "is no PyTorch checkpoint"),
         ([1, 2], "holds list and no named weights"),
         ({"model": {"backbone": torch.zeros(1)}}, "no weights of SAM 2 nor of the first SAM"),
         ({"cls_token": torch.zeros(1)}, "no weights of SAM 2 nor of the first SAM"),

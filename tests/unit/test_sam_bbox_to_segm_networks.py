@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -167,6 +168,14 @@ def test_sam1__package_missing(sam1_checkpoint: Path, monkeypatch: pytest.Monkey
 def test_sam1__a_sam2_preset_for_its_weights(sam1_checkpoint: Path) -> None:
     with pytest.raises(InputError, match="first SAM"):
         load_segmenter(sam1_checkpoint, "sam2_hiera_t", "cpu", 8)
+
+
+@pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"model": state}])
+def test_read_checkpoint__values_that_are_not_finite_are_named(tmp_path: Path, wrap: Any) -> None:
+    weights = {"good": torch.ones(2), "bad.weight": torch.tensor([1, float("nan")])}
+    torch.save(wrap(weights), tmp_path / "nan.pth")
+    with pytest.raises(InputError, match=r"nan\.pth: the tensor bad\.weight holds NaN"):
+        read_checkpoint(tmp_path / "nan.pth")
 
 
 def test_read_checkpoint__runs_nothing_in_the_file(tmp_path: Path) -> None:
