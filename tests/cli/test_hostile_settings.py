@@ -16,6 +16,13 @@ from tests.cli.conftest import CONFIGS, ROOT, Outcome, base, run_test
 from tests.cli.test_wrong_settings import assert_one_line
 
 VALUES = ("", "nan", ".nan", "1e400", "1" + "0" * 5000, "-1", "null", "[]", "{}", "\0", "x" * 5000)
+BEYOND = {
+    "large": 10**20,
+    "5000 digits": 10**5000,
+    "negative": -(10**5000),
+    "nan": float("nan"),
+    "inf": float("inf"),
+}
 GROUPS = {
     "model_cfg": ModelConfig,
     "dataset_cfgs": DatasetsConfig,
@@ -50,7 +57,7 @@ def test_leaves__are_all_there() -> None:
 
 
 @pytest.mark.parametrize(("config", "name"), NUMBERS, ids=[name for _, name in NUMBERS])
-@pytest.mark.parametrize("value", [10**20, 10**5000, -(10**5000), float("nan"), float("inf")])
+@pytest.mark.parametrize("value", BEYOND.values(), ids=list(BEYOND))
 def test_number__beyond_its_bounds_is_refused(config: type, name: str, value: float) -> None:
     with pytest.raises(InputError, match=name) as caught:
         config(**{name: value})

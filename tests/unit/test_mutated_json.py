@@ -1,4 +1,4 @@
-"""Damaged and hostile COCO json: it works or is refused in a sentence, in bounded time and memory."""
+"""Hostile COCO json: it works or is refused in a sentence, in bounded time and memory."""
 
 from __future__ import annotations
 
