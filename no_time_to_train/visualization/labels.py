@@ -43,12 +43,6 @@ class Chip(NamedTuple):
     right: int
     bottom: int
 
-    def overlap(self, other: Chip) -> int:
-        """Count the pixels shared with another chip."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.bottom, other.bottom) - max(self.top, other.top)
-        return max(width, 0) * max(height, 0)
-
 
 def draw_labels(
     picture: NDArray[np.uint8], labels: Sequence[Label], font_size: int
