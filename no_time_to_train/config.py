@@ -88,11 +88,8 @@ class Sam2InferConfig:
     """Classes tried per mask; -1 tries all and keeps those within 0.6 of the mask's best score."""
 
     def __post_init__(self) -> None:
-        require_between(
-            1,
-            MAX_PROMPTS_PER_SIDE,
-            sam2_infer_cfgs__points_per_side=self.points_per_side,
-        )
+        sides = self.points_per_side
+        require_between(1, MAX_PROMPTS_PER_SIDE, sam2_infer_cfgs__points_per_side=sides)
         require_between(
             1,
             MAX_COUNT,
