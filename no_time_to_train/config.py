@@ -126,11 +126,8 @@ class Sam2InferConfig:
     """Classes tried per mask; -1 tries all and keeps those within 0.6 of the mask's best score."""
 
     def __post_init__(self) -> None:
-        require_between(
-            1,
-            MAX_PROMPTS_PER_SIDE,
-            sam2_infer_cfgs__points_per_side=self.points_per_side,
-        )
+        sides = self.points_per_side
+        require_between(1, MAX_PROMPTS_PER_SIDE, sam2_infer_cfgs__points_per_side=sides)
         require_between(
             1,
             MAX_COUNT,
@@ -142,12 +139,12 @@ class Sam2InferConfig:
         require_between(
             0, 1, sam2_infer_cfgs__iou_thr=self.iou_thr, sam2_infer_cfgs__nms_thr=self.nms_thr
         )
+        require_between(-1, MAX_COUNT, sam2_infer_cfgs__cls_num_per_mask=self.cls_num_per_mask)
         require(
             self.cls_num_per_mask >= 1 or self.cls_num_per_mask == -1,
             "sam2_infer_cfgs.cls_num_per_mask must be 1 or more, or -1 for all, "
             f"got {self.cls_num_per_mask}",
         )
-        require_between(-1, MAX_COUNT, sam2_infer_cfgs__cls_num_per_mask=self.cls_num_per_mask)
 
 
 @dataclass(frozen=True)
@@ -163,12 +160,12 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         require_between(1, MAX_SIDE, encoder_cfg__patch_size=self.patch_size)
+        require_between(1, MAX_SIDE, encoder_cfg__img_size=self.img_size)
         require(
             self.img_size >= self.patch_size and self.img_size % self.patch_size == 0,
             f"encoder_cfg.img_size must be a multiple of patch_size {self.patch_size}, "
             f"got {self.img_size}",
         )
-        require_between(1, MAX_SIDE, encoder_cfg__img_size=self.img_size)
 
 
 @dataclass(frozen=True)
@@ -324,11 +321,11 @@ class TestDataConfig:
     """Class names, comma-separated; they win over class_split."""
 
     def __post_init__(self) -> None:
+        require_between(1, MAX_SIDE, test__image_size=self.image_size)
         require(
             self.image_size >= SAM2_STRIDE and self.image_size % SAM2_STRIDE == 0,
             f"test.image_size must be a multiple of {SAM2_STRIDE}, got {self.image_size}",
         )
-        require_between(SAM2_STRIDE, MAX_SIDE, test__image_size=self.image_size)
         require(
             not self.norm_img, "test.norm_img must be False: the networks normalise their input"
         )

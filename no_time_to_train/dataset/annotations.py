@@ -145,8 +145,7 @@ def check_truths(annotations: CocoAnnotations, category_ids: Sequence[int]) -> N
         if pixels > coco_segmentation.MAX_MASK_PIXELS:
             raise InputError(
                 f"{annotations.path}: image {image.file_name} (id {image.id!r}) has "
-                f"{image.height} x {image.width} pixels, the limit is "
-                f"{coco_segmentation.MAX_MASK_PIXELS} in all; scale it down"
+                f"{image.height} x {image.width} pixels, more than can be read; scale it down"
             )
     wanted = set(category_ids)
     for annotation in annotations.annotations:

@@ -66,7 +66,7 @@ def check(segmentation: Any, height: int | None, width: int | None) -> None:
     if not isinstance(segmentation, dict):
         _checked_polygons(segmentation)
         return
-    size = [height, width] if height and width else segmentation.get("size")
+    size: Any = [height, width] if height and width else segmentation.get("size")
     if not _is_size(size):
         raise ValueError(f"has the RLE size {brief(size)}, not [height, width] of an image")
     _checked_runs(segmentation, size)
@@ -135,7 +135,7 @@ def _outline(polygon: list[float]) -> float:
 def _is_size(size: Any) -> bool:
     if not isinstance(size, list) or [type(side) for side in size] != [int, int]:
         return False
-    return min(size) > 0 and size[0] * size[1] <= MAX_MASK_PIXELS
+    return bool(min(size) > 0 and size[0] * size[1] <= MAX_MASK_PIXELS)
 
 
 def _checked_runs(segmentation: dict[str, Any], wanted: list[int]) -> dict[str, Any]:

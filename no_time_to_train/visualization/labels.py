@@ -43,12 +43,6 @@ class Chip(NamedTuple):
     right: int
     bottom: int
 
-    def overlap(self, other: Chip) -> int:
-        """Count the pixels shared with another chip."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.bottom, other.bottom) - max(self.top, other.top)
-        return max(width, 0) * max(height, 0)
-
 
 def draw_labels(
     picture: NDArray[np.uint8], labels: Sequence[Label], font_size: int
@@ -63,8 +57,10 @@ def draw_labels(
     Returns:
         A copy of the picture with the labels.
     """
-    labels = [replace(label, name=_drawable(label.name)) for label in labels]
     image = Image.fromarray(picture)
+    # No letter is narrower than two pixels; measuring thousands that cannot fit takes minutes.
+    most = max(image.width // 2, 1)
+    labels = [replace(label, name=_drawable(label.name)[:most]) for label in labels]
     canvas = ImageDraw.Draw(image)
     font = _font(_uncrowded(font_size, labels, image.size))
     texts = [_fitting_text(label, font, image.width) for label in labels]
@@ -101,9 +97,11 @@ def place_chips(
 
 def _covered(places: NDArray[np.int64], placed: NDArray[np.int64]) -> NDArray[np.int64]:
     """Pixels of the placed chips (N, 4) that each place (P, 4) would cover, (P,)."""
-    first = np.maximum(places[:, None, :2], placed[None, :, :2])  # (P, N, 2)
-    last = np.minimum(places[:, None, 2:], placed[None, :, 2:])
-    covered: NDArray[np.int64] = np.maximum(last - first, 0).prod(axis=2).sum(axis=1)
+    sides = np.split(places, 4, axis=1)  # each (P, 1)
+    others = placed.T  # each (N,)
+    widths = np.minimum(sides[2], others[2]) - np.maximum(sides[0], others[0])  # (P, N)
+    heights = np.minimum(sides[3], others[3]) - np.maximum(sides[1], others[1])
+    covered: NDArray[np.int64] = (np.maximum(widths, 0) * np.maximum(heights, 0)).sum(axis=1)
     return covered
 
 

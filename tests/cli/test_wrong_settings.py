@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ IN_DATA = "model.init_args.dataset_cfgs."
         (IN_DATA + "fill_memory.norm_img", True, None, ["fill_memory.norm_img", "False"]),
         (IN_DATA + "test.with_query_points", True, None, ["with_query_points", "False"]),
         (IN_DATA + "test.cat_names", [False, True], None, ["cat_names", "quote it"]),
+        (IN_DATA + "test.cat_names", {"a": 1}, None, ["cat_names", "boat,bird"]),
         (IN_DATA + "fill_memory.context_ratio", -1, None, ["context_ratio", "0 or more"]),
         ("model.init_args.data_load_cfgs.workers", -1, None, ["workers", "0 or more"]),
         ("model.init_args.test_mode", "testing", None, ["test_mode", "fill_memory", "testing"]),
@@ -110,12 +112,65 @@ def test_wrong_yaml__is_one_line_with_key_and_repair(
         (["stray"], ["stray"]),
         (["--config", "missing.yaml"], ["missing.yaml"]),
         (["--config", "broken.yaml"], ["broken.yaml", "line"]),
+        (["--config", ""], ["--config", "empty"]),
+        (["--config", "latin.yaml"], ["latin.yaml", "UTF-8"]),
+        (["--config", "itself.yaml"], ["itself.yaml", "contains itself"]),
+        (["--config", "key.yaml"], ["key.yaml", "trainer.device", "trainer.devices?"]),
+        (["--config", "value.yaml"], ["value.yaml", "memory_bank_cfg.length", "ten"]),
+        (["--config", "pipe.yaml"], ["pipe.yaml", "named pipe"]),
+        ([MODEL + "sam2_infer_cfgs.points_per_sid", "8"], ["points_per_sid;", "points_per_side?"]),
+        (["--ckpt_pat", "x"], ["ckpt_pat;", "ckpt_path?"]),
+        (["--trainer.device", "1"], ["trainer.device;", "trainer.devices?"]),
+        ([DATA + "test.cat_names", ""], ["cat_names", "empty class name"]),
+        ([MODEL + "sam2_infer_cfgs.points_per_side", "1" + "0" * 20], ["points_per_side", "1024"]),
+        ([MODEL + "sam2_infer_cfgs.points_per_side", "1" + "0" * 5000], ["points_per_side"]),
+        (["--trainer.callbacks", "5"], ["trainer.callbacks", "list", "5"]),
+        (["--trainer.precision", "16-mixed"], ["16-mixed", "model_cfg.compute_cfg.precision"]),
+        (["--trainer.precision", "64"], ["64", "model_cfg.compute_cfg.precision"]),
+        (["--trainer.devices", "-5"], ["trainer.devices is '-5'", "int > 0"]),
+        (["--trainer.devices", "1" + "0" * 20], ["trainer.devices", "1024 or less"]),
+        (["--trainer.num_nodes", "-1"], ["trainer.num_nodes is -1"]),
+        (["--trainer.accelerator", "foo"], ["trainer.accelerator is 'foo'", "cpu"]),
+        (["--trainer.strategy", "foo"], ["trainer.strategy is 'foo'", "ddp"]),
+        (["--trainer.logger", "lightning.pytorch.loggers.WandbLogger"], ["wandb", "install"]),
         (["--trainer.accelerator", "gpu"], ["trainer", "gpu", "--trainer.accelerator cpu"]),
     ],
 )
 def test_wrong_flag__is_one_line(ready: Path, flags: list[str], words: list[str]) -> None:
     Path("broken.yaml").write_text("model: [")
+    Path("latin.yaml").write_bytes("# caf\xe9".encode("latin-1"))
+    Path("itself.yaml").write_text("trainer: &a {callbacks: *a}")
+    Path("key.yaml").write_text("trainer:\n  device: 1")
+    length = "model: {init_args: {model_cfg: {memory_bank_cfg: {length: ten}}}}"
+    Path("value.yaml").write_text(length)
+    os.mkfifo("pipe.yaml")
     assert_one_line(segment(*flags), *words)
+
+
+def test_empty_overlay__changes_nothing(bench: Path) -> None:
+    Path("empty.yaml").write_text("# nothing yet\n")
+    without = run_test(*base(), "--print_config")
+    outcome = run_test(*base(), "--config", "empty.yaml", "--print_config")
+    assert (outcome.code, outcome.out) == (0, without.out)
+
+
+def test_progress_bar__can_be_switched_off_beside_a_published_config(ready: Path) -> None:
+    outcome = postprocess("--trainer.enable_progress_bar", "false")
+    assert outcome.code == 0, outcome.err
+
+
+@pytest.mark.parametrize("precision", ["32", "32-true"])
+def test_precision__of_the_published_configs_is_taken(ready: Path, precision: str) -> None:
+    assert postprocess("--trainer.precision", precision).code == 0
+
+
+def test_help__ends_in_whole_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    from no_time_to_train.cli import main
+
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.rstrip().endswith("segments the targets.")
 
 
 def test_no_config__says_what_to_add(bench: Path) -> None:

@@ -18,6 +18,7 @@ from no_time_to_train.dataset.annotations import (
     Annotation,
     CocoAnnotations,
     ImageInfo,
+    check_truths,
     image_path,
     instance_area,
     rasterise,
@@ -120,6 +121,8 @@ WRONG = {
         "got [1, 2, 3, n",
     ),
     "infinite box": (document(annotations=[{**ONE, "bbox": [0, 0, 1, 1e999]}]), "four finite"),
+    "far box": (document(annotations=[{**ONE, "bbox": [0, 0, 1, 1e200]}]), "more than 1000000 px"),
+    "long side": (document(images=[image(7, "a", height=10**9)]), "up to 1000000, got 1000000000"),
     "huge box": (document(annotations=[{**ONE, "bbox": [0, 0, 1, 10**400]}]), "four finite"),
     "crowd": (document(annotations=[{**ONE, "iscrowd": "yes"}]), '"iscrowd" must be 0 or 1'),
     "area": (document(annotations=[{**ONE, "area": "big"}]), '"area" must be a number'),
@@ -247,3 +250,48 @@ def test_import__loads_neither_networks_nor_mask_code() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+BEFORE_A_RUN = {  # the outline has 24 sides of 99,999 px
+    "image": ([image(7, "a.png", 60_000, 60_000), image(3, "b.png")], {}, "a.png .* 60000 x 60000"),
+    "far": (None, {"segmentation": [[0, 0, 2e5, 0, 9, 9]]}, "annotation 1 of a.png: .* 200000.0"),
+    "nan": (None, {"segmentation": [[0, 0, float("nan"), 0, 9, 9]]}, "annotation 1 .* finite"),
+    "outline": (None, {"segmentation": [[0, 0, 99_999, 0] * 12]}, "outline of 2399976 px"),
+    "size": (None, {"segmentation": {"size": [9, 9], "counts": [81]}}, r"RLE size \[9, 9\]"),
+}
+
+
+@pytest.mark.parametrize(
+    ("images", "change", "message"), BEFORE_A_RUN.values(), ids=list(BEFORE_A_RUN)
+)
+def test_check_truths__names_what_cannot_be_evaluated(
+    tmp_path: Path, images: Any, change: dict, message: str
+) -> None:
+    content = document(annotations=[annotation(1, 7, 16, **change)])
+    coco = read(tmp_path, {**content, "images": images or content["images"]})
+    with pytest.raises(InputError, match=message):
+        check_truths(coco, [16])
+
+
+def test_check_truths__leaves_other_classes_alone(tmp_path: Path) -> None:
+    coco = read(tmp_path, document(annotations=[annotation(1, 7, 16, segmentation=[[1e9] * 6])]))
+    check_truths(coco, [9])
+
+
+def test_rasterise__takes_no_memory_for_a_mask_too_large() -> None:
+    with pytest.raises(InputError, match="60000 x 60000 pixels, the limit"):
+        rasterise(instance([[0, 0, 9, 9]]), ImageInfo(7, "a.png", 60_000, 60_000))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"images": [],}', '{"images": [1,]}', '{"images": [{"id": 1,}]}']
+)
+def test_read__does_not_call_a_trailing_comma_cut_off(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"not valid json at line 1.*comma"):
+        read(tmp_path, text)
+
+
+def test_read__refuses_a_named_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(InputError, match="is a named pipe"):
+        CocoAnnotations.read(tmp_path / "pipe.json")

@@ -152,3 +152,22 @@ def test_read__turns_any_damage_into_an_input_error(tmp_path: Path, protocol: in
                 isinstance(pick, ReferencePick) for picks in found.values() for pick in picks
             )
     assert 200 < refused < 400
+
+
+def test_read__refuses_one_list_used_a_hundred_thousand_times(tmp_path: Path) -> None:
+    shared = {"img_id": 7, "ann_ids": list(range(100_000))}
+    path = write(tmp_path, pickle.dumps({16: [shared] * 100_000}))
+    with pytest.raises(InputError, match="more than 10000000 annotation ids"):
+        read_reference_set(path)
+
+
+def test_read__takes_a_list_used_a_few_times(tmp_path: Path) -> None:
+    shared = {"img_id": 7, "ann_ids": [1, 2]}
+    found = read_reference_set(write(tmp_path, pickle.dumps({16: [shared] * 3})))
+    assert found == {16: [ReferencePick(7, [1, 2])] * 3}
+
+
+def test_read__refuses_a_named_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pkl")
+    with pytest.raises(InputError, match="is a named pipe"):
+        read_reference_set(tmp_path / "pipe.pkl")

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from no_time_to_train.visualization.labels import Chip, Label, draw_labels, place_chips
+from no_time_to_train.visualization.labels import (
+    Chip,
+    Label,
+    _chip_size,
+    _fitting_text,
+    _font,
+    draw_labels,
+    place_chips,
+)
 
 BLUE = (0, 0, 200)
 GREY = 90
@@ -15,11 +23,6 @@ def extent_of(picture: np.ndarray, colour: tuple[int, int, int]) -> tuple[int, i
     """First and last column and row of a colour."""
     rows, columns = np.nonzero((picture == colour).all(axis=2))
     return columns.min(), rows.min(), columns.max(), rows.max()
-
-
-def test_chip__counts_shared_pixels():
-    assert Chip(0, 0, 4, 3).overlap(Chip(2, 1, 9, 9)) == 2 * 2
-    assert Chip(0, 0, 4, 3).overlap(Chip(4, 0, 8, 3)) == 0
 
 
 def test_place_chips__puts_a_chip_on_top_of_its_box():
@@ -104,3 +107,19 @@ def test_draw_labels__works_on_images_smaller_than_a_letter(side):
     picture = np.full((side, side, 3), GREY, np.uint8)
     drawn = draw_labels(picture, [label((0, 0, side - 1, side - 1))], font_size=10)
     assert drawn.shape == (side, side, 3)
+
+
+def test_draw_labels__shortens_very_long_names_of_many_labels():
+    picture = np.full((60, 120, 3), GREY, np.uint8)
+    labels = [label((10, 30, 50, 50), name="m" * 3000, suffix=f"={row}%") for row in range(50)]
+    drawn = draw_labels(picture, labels, font_size=12)
+    left, _, right, _ = extent_of(drawn, BLUE)
+    assert 100 < right + 1 - left <= 120
+
+
+def test_fitting_text__keeps_as_many_letters_as_fit():
+    font = _font(12)
+    text = _fitting_text(label((0, 0, 9, 9), name="m" * 50), font, 120)
+    kept = text.count("m")
+    assert text == "m" * kept + "…=92%"
+    assert _chip_size(text, font)[0] <= 120 < _chip_size("m" + text, font)[0]
