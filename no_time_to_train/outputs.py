@@ -70,19 +70,23 @@ def log_outputs(trainer: Trainer) -> dict[str, Path]:
     Raises:
         InputError: The logger cannot tell its folder.
     """
+    folder = _log_folder(trainer)
+    names = LOG_FILES if trainer.logger else LOG_FILES[:2]
+    return {f"the log file {name}": folder / name for name in names}
+
+
+def _log_folder(trainer: Trainer) -> Path:
     logger = trainer.logger
     if logger is None:
-        names, folder = LOG_FILES[:2], trainer.default_root_dir
-    else:
+        return Path(trainer.default_root_dir)
+    try:
         # Of a copy: asking fixes the number in the folder's name, and another run may be first.
-        try:
-            names, folder = LOG_FILES, copy(logger).log_dir or logger.save_dir
-        except OSError as error:
-            raise InputError(
-                f"trainer.logger: {error.filename} is no folder of logs ({error.strerror}); change "
-                "trainer.logger.save_dir"
-            ) from None
-    return {f"the log file {name}": Path(folder or ".") / name for name in names}
+        return Path(copy(logger).log_dir or logger.save_dir or ".")
+    except OSError as error:
+        raise InputError(
+            f"trainer.logger: {error.filename} is no folder of logs ({error.strerror}); change "
+            "trainer.logger.save_dir"
+        ) from None
 
 
 def semantic_results_path(split: int | None, shots: int | None, seed: int | None) -> Path | None:

@@ -42,7 +42,9 @@ from benchmarking.turns import alone, run_in_turns  # noqa: E402
 from benchmarking.variants import VARIANTS, Networks  # noqa: E402
 
 from dinov2 import PRESETS as ENCODERS  # noqa: E402
-from no_time_to_train.dataset.whole_files import replacing  # noqa: E402
+from no_time_to_train.dataset.script_entry import run_script  # noqa: E402
+from no_time_to_train.files import replacing  # noqa: E402
+from no_time_to_train.output_checks import prepare_outputs  # noqa: E402
 from sam2.build_sam import PRESETS as SEGMENTERS  # noqa: E402
 
 DEMO = {
@@ -133,6 +135,9 @@ def main() -> None:
         demo_set=given.demo_set,
         device=given.device,
     )
+    if given.out:
+        weights = [path for path in (networks.sam2_checkpoint, networks.encoder_checkpoint) if path]
+        prepare_outputs({"--out": given.out}, {"--images": given.images, "the weights": weights})
     content: dict[str, Any] = {"threads": torch.get_num_threads()}
     if given.memory or given.plan:
         memory = {job: measure_memory(job) for job in JOBS}
@@ -194,4 +199,4 @@ def compare_variants(
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)
