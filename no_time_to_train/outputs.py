@@ -19,8 +19,8 @@ from no_time_to_train.files import replacing
 if TYPE_CHECKING:
     from lightning import Trainer
 
-LOG_FILES = ("config.yaml", "metrics.json", "hparams.yaml", "metrics.csv")
-"""In the log folder; the last two come from Lightning's logger."""
+LOG_FILES = ("config.yaml", "metrics.json", "metrics.csv")
+"""In the log folder; an older metrics.csv is removed by the logger, also where it logs nothing."""
 WRITES_MEMORY = {TestMode.fill_memory, TestMode.postprocess_memory}
 VERSIONS_OF = ("no-time-to-train", "torch", "torchvision", "lightning", "numpy", "pycocotools")
 
