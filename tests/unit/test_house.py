@@ -17,7 +17,7 @@ ALLOWED = {  # room: rooms of ours that it may import
     "dataset": COMMON | {"visualization"},
     "visualization": COMMON,
     "distributed": {"errors"},
-    "config": {"errors"},
+    "config": {"errors", "output_checks"},
     "files": {"errors"},
     "output_checks": {"errors", "files"},
     "structures": set(),
