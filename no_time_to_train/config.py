@@ -7,10 +7,9 @@ stand in `pl_wrapper/preflight.py`.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from no_time_to_train.bounds import (
@@ -23,7 +22,7 @@ from no_time_to_train.bounds import (
     require,
     require_between,
 )
-from no_time_to_train.errors import InputError
+from no_time_to_train.output_checks import check_folder_name
 
 EncoderName = Literal[
     "dinov2_small",
@@ -55,8 +54,6 @@ PICTURES = Path("results_analysis")
 """Where the pictures of every data set go."""
 MEMORY_PICTURES = "memory_vis"
 """The folder in it for pictures of memories."""
-MAX_NAME_BYTES = 255
-"""Longest name of a file or folder on the usual file systems."""
 
 
 class TestMode(str, Enum):
@@ -74,34 +71,6 @@ class ClassNames(tuple[str, ...]):
     """Class names; on the command line a comma-separated list such as `boat,bird`."""
 
     __slots__ = ()
-
-
-def _check_folder_name(name: str) -> None:
-    """Keep a folder of pictures inside PICTURES, and out of that of the memories."""
-    parts = PurePosixPath(name).parts
-    inside = bool(parts) and not name.startswith("/") and ".." not in parts and "\0" not in name
-    require(
-        inside,
-        f"model_cfg.dataset_name {name!r} does not name a folder inside {PICTURES}/; give it a "
-        "name such as my_data, without '..' and not beginning with a slash",
-    )
-    try:
-        longest = max(len(os.fsencode(part)) for part in parts)
-    except UnicodeEncodeError:
-        raise InputError(
-            f"model_cfg.dataset_name {name!r} has characters that no file name can have; give it "
-            "another name"
-        ) from None
-    require(
-        longest <= MAX_NAME_BYTES,
-        f"model_cfg.dataset_name {name[:20]}... is {longest} bytes long, and a folder's name has "
-        f"at most {MAX_NAME_BYTES}; shorten it",
-    )
-    require(
-        parts[0].casefold() != MEMORY_PICTURES,
-        f"model_cfg.dataset_name {name!r} is the folder that vis_memory draws into; give it "
-        "another name",
-    )
 
 
 @dataclass(frozen=True)
@@ -243,7 +212,12 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if self.dataset_name is not None:
-            _check_folder_name(self.dataset_name)
+            check_folder_name(self.dataset_name, "model_cfg.dataset_name", PICTURES)
+            require(
+                Path(self.dataset_name).parts[0].casefold() != MEMORY_PICTURES,
+                f"model_cfg.dataset_name {self.dataset_name!r} is the folder that vis_memory draws "
+                "into; give it another name",
+            )
 
     @property
     def pictures_folder(self) -> Path:

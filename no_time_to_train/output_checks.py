@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file, remove_leftovers
 
+MAX_NAME_BYTES = 255
+"""Longest name of a file or folder on the usual file systems."""
 Paths = Path | Sequence[Path]
 Identity = tuple[int, int] | str
 """Device and inode of a file; where there is none yet, the place that links lead to."""
@@ -61,6 +63,39 @@ def check_writable(path: Path, setting: str) -> None:
     for place in (existing, target):
         if place.exists() and not os.access(place, os.W_OK):
             raise InputError(f"{cannot}: {place} is write-protected; choose another place")
+
+
+def check_folder_name(name: str, setting: str, parent: Path) -> None:
+    """Keep a folder that a setting names inside its parent; it may lie deeper.
+
+    Args:
+        name: As given.
+        setting: What the user calls it.
+        parent: The folder that it is to lie in.
+
+    Raises:
+        InputError: The name leads out of the parent, is empty, or none that a folder can have.
+    """
+    parts = PurePosixPath(name).parts
+    inside = bool(parts) and not name.startswith("/") and ".." not in parts
+    if not inside or "\0" in name or not _encodable(name):
+        raise InputError(
+            f"{setting} {name!r} does not name a folder inside {parent}/; give it a name such as "
+            "my_data, without '..' and not beginning with a slash"
+        )
+    longest = max(len(os.fsencode(part)) for part in parts)
+    if longest > MAX_NAME_BYTES:
+        raise InputError(
+            f"{setting} {name[:20]}... is {longest} bytes long, and a folder's name has at most "
+            f"{MAX_NAME_BYTES}; shorten it"
+        )
+
+
+def _encodable(name: str) -> bool:
+    try:
+        return bool(os.fsencode(name))
+    except UnicodeEncodeError:
+        return False
 
 
 def _resolved(path: Path, setting: str) -> Path:

@@ -19,8 +19,8 @@ from no_time_to_train.files import replacing
 if TYPE_CHECKING:
     from lightning import Trainer
 
-LOG_FILES = ("config.yaml", "metrics.json", "hparams.yaml", "metrics.csv")
-"""In the log folder; the last two come from Lightning's logger."""
+LOG_FILES = ("config.yaml", "metrics.json", "metrics.csv")
+"""In the log folder; an older metrics.csv is removed by the logger, also where it logs nothing."""
 WRITES_MEMORY = {TestMode.fill_memory, TestMode.postprocess_memory}
 VERSIONS_OF = ("no-time-to-train", "torch", "torchvision", "lightning", "numpy", "pycocotools")
 
@@ -70,21 +70,23 @@ def log_outputs(trainer: Trainer) -> dict[str, Path]:
     Raises:
         InputError: The logger cannot tell its folder.
     """
+    folder = _log_folder(trainer)
+    names = LOG_FILES if trainer.logger else LOG_FILES[:2]
+    return {f"the log file {name}": folder / name for name in names}
+
+
+def _log_folder(trainer: Trainer) -> Path:
     logger = trainer.logger
-    names: tuple[str, ...] = LOG_FILES
-    folder: str | None
     if logger is None:
-        names, folder = LOG_FILES[:2], trainer.default_root_dir
-    else:
+        return Path(trainer.default_root_dir)
+    try:
         # Of a copy: asking fixes the number in the folder's name, and another run may be first.
-        try:
-            folder = copy(logger).log_dir or logger.save_dir
-        except OSError as error:
-            raise InputError(
-                f"trainer.logger: {error.filename} is no folder of logs ({error.strerror}); change "
-                "trainer.logger.save_dir"
-            ) from None
-    return {f"the log file {name}": Path(folder or ".") / name for name in names}
+        return Path(copy(logger).log_dir or logger.save_dir or ".")
+    except OSError as error:
+        raise InputError(
+            f"trainer.logger: {error.filename} is no folder of logs ({error.strerror}); change "
+            "trainer.logger.save_dir"
+        ) from None
 
 
 def semantic_results_path(split: int | None, shots: int | None, seed: int | None) -> Path | None:

@@ -55,7 +55,9 @@ from benchmarking.turns import alone, run_in_turns, run_side_by_side  # noqa: E4
 from benchmarking.variants import VARIANTS, Networks  # noqa: E402
 
 from dinov2 import PRESETS as ENCODERS  # noqa: E402
-from no_time_to_train.dataset.whole_files import replacing  # noqa: E402
+from no_time_to_train.dataset.script_entry import run_script  # noqa: E402
+from no_time_to_train.files import replacing  # noqa: E402
+from no_time_to_train.output_checks import prepare_outputs  # noqa: E402
 from sam2.build_sam import PRESETS as SEGMENTERS  # noqa: E402
 
 DEMO = {
@@ -147,6 +149,9 @@ def main() -> None:
         demo_set=given.demo_set,
         device=given.device,
     )
+    if given.out:
+        weights = [path for path in (networks.sam2_checkpoint, networks.encoder_checkpoint) if path]
+        prepare_outputs({"--out": given.out}, {"--images": given.images, "the weights": weights})
     content: dict[str, Any] = {"threads": torch.get_num_threads()}
     if given.memory or given.plan:
         memory = {job: measure_memory(job) for job in JOBS}
@@ -213,4 +218,4 @@ def compare_variants(
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

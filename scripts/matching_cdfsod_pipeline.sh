@@ -22,12 +22,19 @@ folder=${DATASETS_ROOT:-./data}/$dataset
 references=$folder/annotations/${shot}_shot.json
 [[ -f $references ]] || stop "$references is missing; $dataset needs one such file per number of shots."
 
-has_masks() {
-    "$PYTHON" - "$1" <<'PYTHON'
+# Of a file that cannot be read, coco_to_pkl.py says below what is wrong with it.
+lacks_masks() {
+    local code=0
+    "$PYTHON" - "$1" <<'PYTHON' || code=$?
 import json, sys
-annotations = json.load(open(sys.argv[1]))["annotations"]
-sys.exit(not all(annotation.get("segmentation") for annotation in annotations))
+try:
+    annotations = json.load(open(sys.argv[1], encoding="utf-8-sig"))["annotations"]
+    lacking = not all(annotation.get("segmentation") for annotation in annotations)
+except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    lacking = False
+sys.exit(3 if lacking else 0)
 PYTHON
+    ((code == 3))
 }
 
 sam_checkpoint() {
@@ -36,7 +43,7 @@ sam_checkpoint() {
     echo "${SAM_CHECKPOINT:-$sam1}"
 }
 
-if ! has_masks "$references"; then
+if lacks_masks "$references"; then
     with_masks=${references%.json}_with_segm.json
     [[ -f $with_masks ]] || "$PYTHON" "$ROOT/no_time_to_train/dataset/sam_bbox_to_segm_batch.py" \
         --input_json "$references" \

@@ -20,6 +20,7 @@ from no_time_to_train.dataset import (
 from no_time_to_train.errors import InputError
 from tests.cli.conftest import Outcome, fill, postprocess, segment, settings, vis
 from tests.cli.test_wrong_settings import assert_one_line
+from tests.unit.test_files import largest_file
 
 LOG = "logs/run/first"
 LOGGER = ("--trainer.logger.save_dir", "logs", "--trainer.logger.name", "run")
@@ -43,7 +44,6 @@ OUTPUTS = {  # stage, output -> where it is, the flags that make it
     ),
     ("test", "the picture"): ("results_analysis/photos/coins_bottom.png", DRAW),
     ("test", "the log file metrics.json"): (f"{LOG}/metrics.json", LOGGER),
-    ("test", "the log file hparams.yaml"): (f"{LOG}/hparams.yaml", LOGGER),
     ("test", "the log file metrics.csv"): (f"{LOG}/metrics.csv", LOGGER),
 }
 REFERENCES = "photos/annotations/custom_references_with_segm.json"
@@ -84,6 +84,8 @@ def put_input(stage: str, given: str, place: str) -> list[str]:
     source, name, _ = INPUTS[given]
     if source is None:
         return put_image(stage, place)
+    if (stage, source) == ("postprocess", "memory.pth"):
+        source = "filled.pth"
     shutil.copy(source, place)
     return [name, place] if name.startswith("--") else settings(**{name: place})
 
@@ -264,6 +266,31 @@ def test_log_folder__that_cannot_be_is_refused(
     before = everything()
     assert_one_line(segment(f"--trainer.logger.{flag}", value), "log file", words)
     assert everything() == before
+
+
+@pytest.mark.parametrize(
+    ("stage", "flags", "largest", "word"),
+    [
+        ("fill", (), 1_000, "config.yaml"),  # of 3 kB
+        ("fill", (), 6_000, "filled.pth"),  # of 12 kB
+        ("vis", (), 6_000, "0_3.png"),
+        ("test", ("--export_result", "out"), 6_000, "out"),
+        ("test", DRAW, 6_000, "coins_bottom.png"),
+        ("test", LOGGER, 4_000, "metrics.json"),  # of 6 kB
+    ],
+)
+def test_output__beyond_the_size_limit_is_one_sentence_and_keeps_the_old_file(
+    ready: Path, stage: str, flags: tuple[str, ...], largest: int, word: str
+) -> None:
+    Path("out").write_text("old")
+    before = everything()
+    with largest_file(largest):
+        outcome = STAGES[stage](*flags)
+    assert_one_line(outcome, word, "File too large")
+    after = everything()
+    assert {path: after[path] for path in before} == before
+    logs = {"config.yaml", "metrics.json"}
+    assert {path.name for path in after.keys() - before.keys()} <= logs - {word}
 
 
 # The tools

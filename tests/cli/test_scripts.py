@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,50 @@ def test_coco_pipeline__datasets_root_moves_the_paths(tmp_path: Path) -> None:
     _, fill, _, test = done.stdout.splitlines()
     assert " --model.init_args.dataset_cfgs.fill_memory.root /sets/coco/train2017 " in fill
     assert test.endswith("test.json_file /sets/coco/annotations/instances_val2017.json")
+
+
+def failing_python(folder: Path, call: int) -> Path:
+    """A stand-in for Python that counts what it is called for, and fails at that call."""
+    path = folder / "python"
+    path.write_text(
+        "#!/usr/bin/env bash\n[[ $1 == - ]] && exit\n"
+        f'echo "$@" >> "{folder}/calls"\n(($(wc -l < "{folder}/calls") != {call})) || exit 143\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+@pytest.mark.parametrize(
+    "script", ["few_shot_full_pipeline.sh", "full_seg.sh", "scripts/matching_cdfsod_pipeline.sh"]
+)
+def test_pipeline__a_stage_that_fails_is_the_last_one(
+    tmp_path: Path, script: str, call: int
+) -> None:
+    arguments = ["c.yaml", "1", "cpu", "33"]
+    if "cdfsod" in script:
+        arguments = ["FISH", "1", "cpu", "fish", "1"]
+        (tmp_path / "data/FISH/annotations").mkdir(parents=True)
+        (tmp_path / "data/FISH/annotations/1_shot.json").write_text("{}")
+    python = str(failing_python(tmp_path, call))
+    done = bash(ROOT / script, *arguments, cwd=tmp_path, PYTHON=python)
+    assert done.returncode == 143
+    assert len((tmp_path / "calls").read_text().splitlines()) == call
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"annotations": 3}', '{"annotations": [1]}', "\xff"]
+)
+def test_cdfsod_pipeline__references_that_cannot_be_read_are_not_replaced_by_older_ones(
+    tmp_path: Path, content: str
+) -> None:
+    folder = tmp_path / "data" / "FISH" / "annotations"
+    folder.mkdir(parents=True)
+    (folder / "1_shot.json").write_text(content, encoding="latin-1")
+    (folder / "1_shot_with_segm.json").write_text('{"annotations": []}')
+    arguments = ["FISH", "1", "cpu", "fish", "1"]
+    script = ROOT / "scripts" / "matching_cdfsod_pipeline.sh"
+    done = bash(script, *arguments, cwd=tmp_path, PYTHON=sys.executable)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: data/FISH/annotations/1_shot.json: ")
+    assert done.stderr.count("\n") == 1

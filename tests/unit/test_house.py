@@ -34,7 +34,7 @@ ALLOWED = {  # room: rooms of ours that it may import
     "termination": set(),
     "files": {"errors", "termination"},
     "bounds": {"errors"},
-    "config": {"bounds", "errors"},
+    "config": {"bounds", "errors", "output_checks"},
     "config_files": {"errors", "files"},
     "output_checks": {"errors", "files"},
     "structures": set(),

@@ -2,7 +2,10 @@
 
 import importlib.util
 import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 
 import numpy as np
@@ -200,3 +203,70 @@ def test_make_custom_dataset__a_reference_image_without_its_class(
     path.write_text(json.dumps(document))
     with pytest.raises(InputError, match="image 101435 has no boat"):
         script.main([])
+
+
+def test_make_custom_dataset__downloads_are_encrypted(script: ModuleType) -> None:
+    assert script.SERVER.startswith("https://")
+
+
+@pytest.mark.parametrize("name", ["../../secret.jpg", "/tmp/secret.jpg", "a\0b.jpg"])
+def test_make_custom_dataset__a_name_that_leaves_the_folders_is_refused(
+    script: ModuleType, root: Path, name: str
+) -> None:
+    (root / "secret.jpg").write_bytes((root / "coco/train2017/000000042279.jpg").read_bytes())
+    path = root / "coco/annotations/instances_train2017.json"
+    document = json.loads(path.read_text())
+    document["images"][3]["file_name"] = name
+    path.write_text(json.dumps(document))
+    before = set(root.rglob("*"))
+    with pytest.raises(InputError, match="does not stay inside"):
+        script.main([])
+    assert set(root.rglob("*")) == before
+
+
+@pytest.fixture
+def cut_off(root: Path) -> Iterator[str]:
+    """A server that announces a whole image and sends half of it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = (root / "coco/train2017/000000042279.jpg").read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2])
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_make_custom_dataset__a_download_that_is_cut_off_is_not_kept(
+    script: ModuleType, root: Path, cut_off: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "coco/train2017/000000429819.jpg").unlink()
+    monkeypatch.setattr(script, "SERVER", cut_off)
+    with pytest.raises(InputError, match=r"000000429819\.jpg cannot be downloaded .*more expected"):
+        script.main([])
+    assert made(root) == set()
+
+
+@pytest.mark.parametrize("name", ["custom_references.json", "custom_targets.json"])
+def test_make_custom_dataset__its_input_is_not_replaced(
+    script: ModuleType, root: Path, name: str
+) -> None:
+    source = root / "coco/annotations/instances_train2017.json"
+    before = source.read_bytes()
+    target = root / "my_custom_dataset/annotations" / name
+    target.parent.mkdir(parents=True)
+    target.symlink_to(source)
+    with pytest.raises(InputError, match=r"would replace the annotations .*train2017\.json"):
+        script.main([])
+    assert source.read_bytes() == before
+    assert [path.name for path in (root / "my_custom_dataset").rglob("*.*")] == [name]

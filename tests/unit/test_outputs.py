@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from no_time_to_train.errors import InputError
-from no_time_to_train.output_checks import check_writable
+from no_time_to_train.output_checks import check_writable, prepare_outputs
 from no_time_to_train.outputs import semantic_results_path, versions
 
 
@@ -42,3 +43,24 @@ def test_check_writable__refuses_a_folder_and_what_lies_below_a_file(tmp_path: P
 
 def test_versions__of_what_is_not_installed_is_none() -> None:
     assert versions(["no-such-package"]) == {"no-such-package": None}
+
+
+def test_check_writable__refuses_to_replace_a_write_protected_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out.pth"
+    path.touch()
+    # Not by its mode, which does not hold root back.
+    monkeypatch.setattr(os, "access", lambda place, mode: Path(place) != path)
+    with pytest.raises(InputError, match=r"out\.pth is write-protected"):
+        check_writable(path, "--out_path")
+    check_writable(tmp_path / "other.pth", "--out_path")
+
+
+def test_prepare_outputs__many_pictures_may_share_a_name_but_not_with_others(
+    tmp_path: Path,
+) -> None:
+    picture = tmp_path / "a.png"
+    prepare_outputs({"the picture": [picture, picture]}, {"the image": [tmp_path / "b.png"]})
+    with pytest.raises(InputError, match="are one file"):
+        prepare_outputs({"--out": picture, "the picture": [picture]}, {})
