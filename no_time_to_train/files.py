@@ -93,7 +93,7 @@ def replacing(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            termination.replace(unfinished, target)
+            termination.replace(unfinished, target, name=path)
         except InputError:
             raise
         except Exception as error:

@@ -79,11 +79,17 @@ def signals_deferred() -> Iterator[None]:
         yield
 
 
-def replace(source: Path, target: Path) -> None:
-    """Rename a file that is complete; messages will say that it was written."""
+def replace(source: Path, target: Path, name: Path | None = None) -> None:
+    """Rename a file that is complete; messages will say that it was written.
+
+    Args:
+        source: The file.
+        target: Its new place, in the same file system.
+        name: What the user calls that place, if something else.
+    """
     with signals_deferred():
         source.replace(target)
-        _written.append(target)
+        _written.append(name or target)
 
 
 # --- What an entry point uses.

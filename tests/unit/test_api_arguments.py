@@ -207,8 +207,8 @@ def test_usable_device__that_does_not_exist_is_named(device: Any) -> None:
         (b"model: {init_args: {model_cfg: {sam2_cfg: x}}}", "sam2_cfg"),
         (b"model: [1]", "no settings under"),
         (b"model: {init_args: 3}", "no settings under"),
-        (b"\xff\xfe\x00", "no configuration"),
-        (b"a: [", "no configuration"),
+        (b"\xff\xfe\x00", "no text in UTF-8"),
+        (b"a: [", "no valid YAML"),
         (b"model: {init_args: {dataset_cfgs: {test: {image_size: big}}}}", "image_size is 'big'"),
     ],
 )

@@ -146,7 +146,8 @@ from no_time_to_train.files import StagingFolder, replacing
 with replacing(Path(sys.argv[1])) as file:
     file.write("half")
     file.flush()
-    (StagingFolder(Path(sys.argv[1]).with_name("pictures")).path / "0.png").write_text("half")
+    staging = StagingFolder(Path(sys.argv[1]).with_name("pictures"))
+    (staging.path / "0.png").write_text("half")
     print("ready", flush=True)
     sys.stdin.read() and os.kill(os.getpid(), 9)
 """
