@@ -65,7 +65,7 @@ class ImageModel(nn.Module):
         self.image_size = image_size
         self.mask_size = image_size // MASK_STRIDE
         self.best_iou: Tensor | None = None
-        """Best predicted IoU that `best_masks` has seen, also of masks that it dropped."""
+        """Best predicted IoU that `best_masks` has seen, also of masks that it dropped, (1,)."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -162,26 +162,26 @@ class ImageModel(nn.Module):
         """
         image = self._prepare(features)
 
-        def decode(chunk: Tensor) -> list[tuple[Tensor, Tensor]]:
+        def decode(chunk: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
             prompts = self.sam_prompt_encoder.points(chunk)
             parts = self.sam_mask_decoder.score(image, prompts)
             return [self._best_of(image, part, iou_threshold) for part in parts]
 
         decoded = map_in_threads(decode, points.split(chunk_size), threads)
-        logits, ious = zip(*chain.from_iterable(decoded), strict=True)
-        return torch.cat(logits), torch.cat(ious)
+        logits, ious, all_ious = map(torch.cat, zip(*chain.from_iterable(decoded), strict=True))
+        if len(all_ious):
+            seen = all_ious if self.best_iou is None else torch.cat([self.best_iou, all_ious])
+            self.best_iou = seen.max(dim=0, keepdim=True).values
+        return logits, ious
 
     def _best_of(
         self, image: DecoderImage, scored: ScoredPrompts, iou_threshold: float
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Masks and IoUs of the prompts that pass, and the IoUs of all, (P,)."""
         ious, best = scored.ious[:, 1:].max(dim=1)  # (P,) each
-        if len(ious):
-            highest = ious.max()
-            before = highest if self.best_iou is None else self.best_iou
-            self.best_iou = torch.maximum(before, highest)
         kept = (ious > iou_threshold).nonzero()[:, 0]  # (M,), the only wait for the device
         masks = self.sam_mask_decoder.draw(image, scored, kept, 1 + best[kept, None])
-        return masks[:, 0], ious[kept]
+        return masks[:, 0], ious[kept], ious
 
     def _prepare(self, features: ImageFeatures) -> DecoderImage:
         if len(features) != 1:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 from pycocotools import mask as rle_codec
 
-from no_time_to_train.dataset.whole_files import replacing
+from no_time_to_train.files import replacing
 
 if TYPE_CHECKING:  # torch takes seconds to import, and readers of records do without it
     from torch import Tensor

@@ -18,9 +18,8 @@ from reprlib import repr as brief
 from typing import Any, NoReturn
 
 from no_time_to_train.dataset.annotations import Id
-from no_time_to_train.dataset.whole_files import replacing
 from no_time_to_train.errors import InputError
-from no_time_to_train.files import check_regular_file
+from no_time_to_train.files import check_regular_file, replacing
 
 MAX_BYTES = 100_000_000
 """All of COCO train2017 as references takes a third of it."""

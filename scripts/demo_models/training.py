@@ -15,7 +15,7 @@ from numpy.random import Generator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from no_time_to_train.dataset.whole_files import replacing
+from no_time_to_train.files import replacing
 
 log = logging.getLogger("training")
 

@@ -104,7 +104,7 @@ def test_signal__whatever_the_main_thread_does(tmp_path: Path, body: str) -> Non
 
 
 WRITING = """
-from no_time_to_train.dataset.whole_files import replacing
+from no_time_to_train.files import replacing
 def main():
     for name in ("a", "b", "c"):
         with replacing(pathlib.Path(name)) as file:
