@@ -69,11 +69,18 @@ def check_regular_file(path: str | Path, what: str) -> None:
 
 
 @contextmanager
-def replacing(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
+def replacing(
+    path: Path, mode: Literal["w", "wb"] = "w", is_result: bool = True
+) -> Iterator[IO[Any]]:
     """Open a file that takes the place of `path` when the block ends.
 
     After an error `path` is as it was. Where it is a symbolic link, the file that it points to is
     replaced. Folders are made as needed. Text is UTF-8.
+
+    Args:
+        path: The file.
+        mode: For text or for bytes.
+        is_result: Whether a command that is ended by a signal says that it has written this.
 
     Raises:
         InputError: There is something else than a regular file, the folder cannot be written to, or
@@ -93,7 +100,7 @@ def replacing(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            termination.replace(unfinished, target, name=path)
+            termination.replace(unfinished, target, name=path if is_result else None)
         except InputError:
             raise
         except Exception as error:
@@ -184,7 +191,7 @@ class StagingFolder:
 def _move(source: Path, target: Path) -> None:
     """Put a file in the place of another, or of what a symbolic link there points to."""
     if not target.is_symlink():
-        termination.replace(source, target)
+        termination.replace(source, target, name=target)
         return
     with replacing(target, "wb") as file:  # which may lie in another file system
         file.write(source.read_bytes())

@@ -79,17 +79,18 @@ def signals_deferred() -> Iterator[None]:
         yield
 
 
-def replace(source: Path, target: Path, name: Path | None = None) -> None:
-    """Rename a file that is complete; messages will say that it was written.
+def replace(source: Path, target: Path, name: Path | None) -> None:
+    """Rename a file that is complete.
 
     Args:
         source: The file.
         target: Its new place, in the same file system.
-        name: What the user calls that place, if something else.
+        name: What the sentence at the end calls it; None where users need not know of it.
     """
     with signals_deferred():
         source.replace(target)
-        _written.append(name or target)
+        if name is not None:
+            _written.append(name)
 
 
 # --- What an entry point uses.

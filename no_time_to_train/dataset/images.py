@@ -169,9 +169,7 @@ def _decode(path: str | Path, max_pixels: int) -> _Stored:
     except InputError:
         raise
     except FileNotFoundError:
-        raise InputError(
-            f"there is no image {path}; check the setting root and file_name"
-        ) from None
+        raise InputError(f"there is no image {path}; check its folder and its name") from None
     except UnidentifiedImageError:
         raise InputError(f"{path} is no image in a known format ({', '.join(FORMATS)})") from None
     except Image.DecompressionBombError:

@@ -21,5 +21,6 @@ class SavedConfig(SaveConfigCallback):
         """
         folder = trainer.log_dir  # asks all ranks
         if trainer.is_global_zero:
-            with replacing(Path(folder or ".") / self.config_filename) as file:
+            path = Path(folder or ".") / self.config_filename
+            with replacing(path, is_result=False) as file:
                 file.write(self.parser.dump(self.config, skip_none=False))

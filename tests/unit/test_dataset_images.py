@@ -261,7 +261,7 @@ def test_read_image__does_not_wait_for_a_pipe(tmp_path: Path) -> None:
 
 
 def test_read_image__names_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no image .*a\.png; check the setting root"):
+    with pytest.raises(InputError, match=r"no image .*a\.png; check its folder and its name"):
         read_image(tmp_path / "a.png")
 
 

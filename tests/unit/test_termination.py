@@ -133,7 +133,7 @@ def main():
         (pathlib.Path("drawn") / "a").touch()
         ready()
         time.sleep(1)
-        termination.replace(pathlib.Path("drawn") / "a", pathlib.Path("a"))
+        termination.replace(pathlib.Path("drawn") / "a", pathlib.Path("a"), pathlib.Path("a"))
     time.sleep(60)
 """
 
