@@ -134,11 +134,14 @@ def _unfinished(target: Path, mode: Literal["w", "wb"]) -> Iterator[tuple[Path, 
         with termination.temporary(path):
             with termination.signals_deferred():
                 file = path.open(mode.replace("w", "x"), encoding=None if "b" in mode else "utf-8")
-            with file:
+            try:
                 _lock(file.fileno())
                 if os.fstat(file.fileno()).st_nlink:  # not taken for a leftover before its lock
                     yield path, file
                     return
+            finally:
+                with suppress(OSError):  # what a full disk does not take was said at the flush
+                    file.close()
 
 
 class StagingFolder:

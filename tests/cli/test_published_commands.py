@@ -83,9 +83,14 @@ def write_coco(folder: Path) -> None:
         content["annotations"].append(
             photo | {"id": image_id, "image_id": image_id, "category_id": category_id}
         )
+    truth = json.loads((ROOT / "photos/annotations/custom_targets.json").read_text())
+    coin = next(a for a in truth["annotations"] if a["image_id"] == 2)
     for position, image_id in enumerate(TARGETS):
         names = ("coins_bottom.png", "motorcycle_right.jpg", "chelsea.jpg")
         add_image(content, folder, image_id, names[position % 3])
+        if position % 3 == 0:
+            ids = {"id": image_id, "image_id": image_id, "category_id": REFERENCES[429819][0]}
+            content["annotations"].append(coin | ids)
     (folder / "annotations/instances_train2017.json").write_text(json.dumps(content))
 
 
