@@ -43,7 +43,7 @@ class MemoryPictures(Callback):
             statistics.pca_mean[index],
             statistics.pca_components[index],
         )
-        save_picture(self._stage().path / name, picture)
+        save_picture(self._stage().path / name, picture, is_result=False)
 
     def finish(self) -> None:
         """Move the pictures of this rank into their folder.

@@ -98,7 +98,7 @@ def compare(truth: Picture, predictions: Picture) -> Picture:
     return np.concatenate([truth, margin, predictions], axis=1)
 
 
-def save_picture(path: Path, rgb: Picture) -> Path:
+def save_picture(path: Path, rgb: Picture, is_result: bool = True) -> Path:
     """Write a picture in the format of the file's suffix; folders are made as needed.
 
     The file appears whole or not at all.
@@ -106,6 +106,7 @@ def save_picture(path: Path, rgb: Picture) -> Path:
     Args:
         path: With a suffix such as .jpg or .png.
         rgb: (H, W, 3).
+        is_result: Whether it is in its final place; see `files.replacing`.
 
     Returns:
         Where it is; `.png` has been added to a name whose format cannot hold it.
@@ -120,7 +121,7 @@ def save_picture(path: Path, rgb: Picture) -> Path:
         path = whole
     encoded = io.BytesIO()  # encoders that write to a file themselves do not say why they cannot
     Image.fromarray(rgb).save(encoded, image_format, **_ENCODING.get(image_format, {}))
-    with replacing(path, "wb") as file:
+    with replacing(path, "wb", is_result) as file:
         file.write(encoded.getbuffer())
     return path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,13 +75,12 @@ def test_two_processes__a_failure_of_both_is_one_message(ready: Path) -> None:
 
 @pytest.mark.exhaustive
 def test_two_processes__a_failure_after_the_last_image_stops_both(ready: Path) -> None:
-    json_file = Path("photos/annotations/custom_targets.json")
-    content = json.loads(json_file.read_text())
-    content["annotations"][0]["segmentation"] = [[1, 1]]  # read when results are evaluated
-    Path("changed.json").write_text(json.dumps(content))
-    wrong = settings(t_json_file="changed.json")
-    done = start(*targets(), *wrong, "--ckpt_path", "memory.pth", *TWO)
-    assert_one_message(done, "changed.json")
+    shutil.copytree("photos/images", "pictures")  # read when results are drawn, by rank 0
+    broken = Path("pictures/chelsea.jpg")
+    broken.write_bytes(broken.read_bytes()[:9000])
+    drawn = settings(m_test__online_vis=True, m_test__imgs_path="pictures")
+    done = start(*targets(), *drawn, "--ckpt_path", "memory.pth", *TWO)
+    assert_one_message(done, "pictures/chelsea.jpg")
 
 
 def test_two_processes__odd_numbers_of_references_and_images(bench: Path) -> None:
