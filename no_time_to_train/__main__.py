@@ -12,7 +12,9 @@ def main() -> None:
 
 def _command() -> None:
     openmp.bound_spinning()
-    from no_time_to_train.cli import main  # takes seconds, in which signals are handled already
+    from no_time_to_train.commands.test import (
+        main,  # takes seconds, in which signals are handled already
+    )
 
     main()
 

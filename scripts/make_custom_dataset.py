@@ -22,7 +22,7 @@ from urllib.request import urlopen
 
 import numpy as np
 
-from no_time_to_train.dataset.annotations import (
+from no_time_to_train.coco.annotations import (
     Annotation,
     Category,
     CocoAnnotations,

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from no_time_to_train.dataset.annotations import Category, CocoAnnotations
+from no_time_to_train.coco.annotations import Category, CocoAnnotations
 from no_time_to_train.errors import InputError
 
 FOLDER = Path(__file__).with_suffix("")

@@ -14,7 +14,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from no_time_to_train.dataset.annotations import CocoAnnotations, Id
+from no_time_to_train.coco.annotations import CocoAnnotations, Id
 from no_time_to_train.dataset.reference_set import ReferencePick, write_reference_set
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError

@@ -15,7 +15,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
-from no_time_to_train.dataset.annotations import (
+from no_time_to_train.coco.annotations import (
     Annotation,
     Category,
     CocoAnnotations,
@@ -155,7 +155,8 @@ def _plot(
     options: argparse.Namespace,
 ) -> None:
     # OpenCV and PIL are loaded for pictures alone.
-    from no_time_to_train.dataset.reference_pictures import plan_pictures, write_pictures
+    from no_time_to_train.dataset.reference_pictures import plan_pictures, read_instance
+    from no_time_to_train.visualization.predictions import Instance, draw_instances, save_picture
 
     folder = options.out_path.with_name(f"{options.out_path.stem}_pictures")
     plan = plan_pictures(annotations, references, options.img_dir, folder)
@@ -163,7 +164,11 @@ def _plot(
         {"--out-path": options.out_path, "the picture": [picture.target for picture in plan]},
         {"--json-file": annotations.path, "the image": [picture.source for picture in plan]},
     )
-    write_pictures(plan)
+    for picture in plan:
+        image, mask = read_instance(picture)
+        x, y, w, h = picture.annotation.bbox
+        instance = Instance(mask, box=(x, y, x + w - 1, y + h - 1), label=0)
+        save_picture(picture.target, draw_instances(image, [instance], [picture.class_name]))
     logger.info("%s: %d pictures", folder, len(plan))
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from no_time_to_train.coco.annotations import ImageInfo, image_path
 from no_time_to_train.config import Orientation
-from no_time_to_train.dataset.annotations import ImageInfo, image_path
 from no_time_to_train.dataset.image_log import logger
 from no_time_to_train.dataset.pixel_values import eight_bits
 from no_time_to_train.errors import InputError

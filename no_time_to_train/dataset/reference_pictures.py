@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from no_time_to_train.dataset.annotations import (
+from no_time_to_train.coco.annotations import (
     Annotation,
     CocoAnnotations,
     ImageInfo,
@@ -18,7 +18,6 @@ from no_time_to_train.dataset.annotations import (
 )
 from no_time_to_train.dataset.images import existing_paths, read_entry
 from no_time_to_train.dataset.reference_set import ReferencePick
-from no_time_to_train.visualization.predictions import Instance, draw_instances, save_picture
 
 
 @dataclass(frozen=True)
@@ -63,23 +62,20 @@ def plan_pictures(
     return plan
 
 
-def write_pictures(plan: Sequence[PlannedPicture]) -> None:
-    """Draw the references, each outlined on its image.
+def read_instance(
+    reference: PlannedPicture,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """The image of a reference and its mask, which is empty where the json has a box alone.
+
+    Returns:
+        (H, W, 3) RGB and (H, W).
 
     Raises:
-        InputError: An image is damaged, or a picture cannot be written.
+        InputError: The image is damaged.
     """
-    for picture in plan:
-        save_picture(picture.target, _outlined(picture))
-
-
-def _outlined(reference: PlannedPicture) -> npt.NDArray[np.uint8]:
-    """The image with its instance drawn over it, (H, W, 3); without a mask the box alone."""
     annotation = reference.annotation
     picture, image = read_entry(reference.image, reference.source)
     mask = np.zeros((picture.height, picture.width), dtype=bool)
     if annotation.segmentation is not None:
         mask = rasterise(annotation, image)
-    x, y, w, h = annotation.bbox
-    instance = Instance(mask, box=(x, y, x + w - 1, y + h - 1), label=0)
-    return draw_instances(np.array(picture), [instance], [reference.class_name])
+    return np.array(picture), mask

@@ -17,7 +17,7 @@ from pathlib import Path
 from reprlib import repr as brief
 from typing import Any, NoReturn
 
-from no_time_to_train.dataset.annotations import Id
+from no_time_to_train.coco.annotations import Id
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file, replacing
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
-from no_time_to_train.config import FillMemoryDataConfig
-from no_time_to_train.dataset.annotations import (
+from no_time_to_train.coco.annotations import (
     Annotation,
     Category,
     CocoAnnotations,
@@ -19,6 +18,7 @@ from no_time_to_train.dataset.annotations import (
     rasterise,
     run_lengths,
 )
+from no_time_to_train.config import FillMemoryDataConfig
 from no_time_to_train.dataset.class_splits import wanted_categories
 from no_time_to_train.dataset.crops import PixelBox, crop_and_resize, crop_box
 from no_time_to_train.dataset.images import existing_paths, read_entry, to_tensor

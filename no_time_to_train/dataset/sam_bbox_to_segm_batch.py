@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import numpy.typing as npt
 
+from no_time_to_train.coco.annotations import Category, CocoAnnotations, Id, ImageInfo
+from no_time_to_train.coco.polygons import box_polygon, outer_polygons
 from no_time_to_train.config import Orientation, Sam2Name
-from no_time_to_train.dataset.annotations import Category, CocoAnnotations, Id, ImageInfo
-from no_time_to_train.dataset.mask_polygons import box_polygon, outer_polygons
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import replacing
@@ -169,7 +169,7 @@ def complete(entry: Entry, mask: Mask) -> None:
 
 
 def _picture_paths(folder: Path, job: Job) -> list[Path]:
-    from no_time_to_train.dataset.annotations import image_path
+    from no_time_to_train.coco.annotations import image_path
 
     return [image_path(folder, boxed.info.file_name) for boxed in job.images]
 
@@ -181,8 +181,12 @@ def _save_picture(
     masks: npt.NDArray[np.bool_],
     categories: Sequence[Category],
 ) -> None:
-    from no_time_to_train.dataset.pictures import picture_path
-    from no_time_to_train.visualization.predictions import Instance, draw_instances, save_picture
+    from no_time_to_train.visualization.predictions import (
+        Instance,
+        draw_instances,
+        picture_path,
+        save_picture,
+    )
 
     class_index = {category.id: index for index, category in enumerate(categories)}
     instances = []

@@ -9,8 +9,8 @@ from typing import Any
 from PIL import Image
 from torch.utils.data import Dataset
 
+from no_time_to_train.coco.annotations import CocoAnnotations, check_truths
 from no_time_to_train.config import TestDataConfig
-from no_time_to_train.dataset.annotations import CocoAnnotations, check_truths
 from no_time_to_train.dataset.class_splits import wanted_categories
 from no_time_to_train.dataset.images import existing_paths, read_entry, to_pixels
 from no_time_to_train.errors import InputError

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from no_time_to_train.config import Sam2InferConfig
+from no_time_to_train.encoders.dinov2 import PatchEncoder
 from no_time_to_train.errors import InputError
-from no_time_to_train.models.encoder import PatchEncoder
-from no_time_to_train.models.images import unit_range
-from no_time_to_train.models.matching import classify, mask_features
-from no_time_to_train.models.memory_bank import (
+from no_time_to_train.memory.bank import (
     ClassStatistics,
     MemoryBank,
     class_statistics,
     is_finite,
     summarise,
 )
+from no_time_to_train.memory.prototypes import class_prototypes, overlapped_patches, patch_weights
+from no_time_to_train.models.matching import classify, mask_features
 from no_time_to_train.models.merging import merge, suppress
-from no_time_to_train.models.proposals import PointProposer
-from no_time_to_train.models.prototypes import class_prototypes, overlapped_patches, patch_weights
+from no_time_to_train.preprocessing import unit_range
+from no_time_to_train.proposers.point_grid import PointProposer
 from no_time_to_train.structures import Candidates, Prediction, Proposals, Reference, Target
-from sam2 import ImageFeatures
 
 logger = logging.getLogger(__name__)
 
@@ -115,9 +115,7 @@ class Segmenter(nn.Module):
             for index, target in enumerate(targets)
         ]
 
-    def _segment_one(
-        self, features: ImageFeatures, patches: Tensor, size: tuple[int, int]
-    ) -> Prediction:
+    def _segment_one(self, features: Any, patches: Tensor, size: tuple[int, int]) -> Prediction:
         assert self.proposer is not None
         settings = self.settings
         proposals = self.proposer.propose(features)

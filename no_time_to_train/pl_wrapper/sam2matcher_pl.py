@@ -12,27 +12,28 @@ import torch
 from lightning import Callback, LightningModule
 from torch.utils.data import DataLoader
 
+from no_time_to_train.coco.annotations import image_path
+from no_time_to_train.coco.results import CocoRecord, to_records
 from no_time_to_train.config import DataLoadConfig, DatasetsConfig, ModelConfig, TestMode
-from no_time_to_train.dataset.annotations import image_path
-from no_time_to_train.dataset.coco_results import CocoRecord, to_records
-from no_time_to_train.dataset.memory_checkpoint import MemoryFile, MemoryInfo, read_memory
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.distributed import RankSampler, gather_everywhere, gather_to_first
+from no_time_to_train.encoders.dinov2 import build_encoder
 from no_time_to_train.errors import InputError
-from no_time_to_train.models.memory_bank import MemoryBank
-from no_time_to_train.models.memory_format import (
+from no_time_to_train.memory.bank import MemoryBank
+from no_time_to_train.memory.checkpoint import MemoryFile, MemoryInfo, read_memory
+from no_time_to_train.memory.tensors import (
     bank_from_tensors,
     bank_to_tensors,
     statistics_from_tensors,
     statistics_to_tensors,
 )
-from no_time_to_train.models.networks import build_encoder, build_proposer
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.pl_wrapper import preflight
 from no_time_to_train.pl_wrapper.background import Background
 from no_time_to_train.pl_wrapper.loading import ImageLoader
 from no_time_to_train.pl_wrapper.memory_pictures import MemoryPictures
+from no_time_to_train.proposers.point_grid import build_proposer
 from no_time_to_train.structures import Prediction, Reference, Target
 
 logger = logging.getLogger(__name__)

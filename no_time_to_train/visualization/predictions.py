@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from no_time_to_train.coco.annotations import image_path
 from no_time_to_train.files import replacing
 from no_time_to_train.visualization.labels import Label, draw_labels
 from no_time_to_train.visualization.palette import class_colours
@@ -192,3 +193,15 @@ def _label(instance: Instance, class_names: Sequence[str], colours: NDArray[np.u
     suffix = "" if instance.score is None else f"={instance.score:.0%}"
     red, green, blue = colours[instance.label].tolist()
     return Label(class_names[instance.label], suffix, instance.box, (red, green, blue))
+
+
+def picture_path(folder: str | Path, file_name: str) -> Path:
+    """Where the picture of an image goes; `.png` is added to names that no picture's format has.
+
+    One that is too large for its format goes to a name with `.png` added, too.
+
+    Raises:
+        InputError: The name leaves the folder.
+    """
+    path = image_path(folder, file_name)
+    return path if picture_format(path.suffix) else path.with_name(f"{path.name}.png")

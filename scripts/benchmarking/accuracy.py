@@ -8,14 +8,14 @@ from pathlib import Path
 
 from torch import Tensor
 
+from no_time_to_train.coco.annotations import CocoAnnotations
+from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.config import ClassNames, FillMemoryDataConfig, Sam2InferConfig
-from no_time_to_train.dataset.annotations import CocoAnnotations
-from no_time_to_train.dataset.coco_evaluation import evaluate
-from no_time_to_train.dataset.coco_results import CocoRecord
 from no_time_to_train.dataset.coco_to_pkl import collect_references
 from no_time_to_train.dataset.reference_set import write_reference_set
 from no_time_to_train.dataset.references import ReferenceDataset
-from no_time_to_train.models.encoder import PatchEncoder
+from no_time_to_train.encoders.dinov2 import PatchEncoder
+from no_time_to_train.evaluation.coco import evaluate
 from no_time_to_train.models.segmenter import Segmenter
 
 SCENES = Path(__file__).resolve().parents[2] / "scenes"

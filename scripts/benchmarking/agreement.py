@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pycocotools import mask as rle_codec
 
-from no_time_to_train.dataset.coco_results import CocoRecord
+from no_time_to_train.coco.results import CocoRecord
 
 LEAST_IOU = 0.5
 """Detections of one class that overlap less are not the same instance."""

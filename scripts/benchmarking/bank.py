@@ -10,8 +10,8 @@ from benchmarking.stopwatch import Stopwatch, peak_bytes
 from torch import Tensor, nn
 
 from no_time_to_train.config import MemoryBankConfig, ModelConfig
-from no_time_to_train.dataset.memory_checkpoint import MemoryInfo, read_memory, write_memory
-from no_time_to_train.models.memory_format import (
+from no_time_to_train.memory.checkpoint import MemoryInfo, read_memory, write_memory
+from no_time_to_train.memory.tensors import (
     bank_from_tensors,
     bank_to_tensors,
     statistics_to_tensors,

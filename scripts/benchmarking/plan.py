@@ -12,10 +12,10 @@ import torch
 from benchmarking.stopwatch import Stopwatch
 from benchmarking.variants import Networks, Parts
 
+from no_time_to_train.coco.annotations import CocoAnnotations
+from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.config import ComputeConfig
-from no_time_to_train.dataset.annotations import CocoAnnotations
-from no_time_to_train.dataset.coco_evaluation import evaluate
-from no_time_to_train.dataset.coco_results import CocoRecord
+from no_time_to_train.evaluation.coco import evaluate
 from no_time_to_train.structures import Reference
 
 DEVICES = 1, 8, 64

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarking.agreement import Agreement
 from benchmarking.bank import BankStage
 
-from no_time_to_train.dataset.coco_results import CocoRecord
+from no_time_to_train.coco.results import CocoRecord
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from benchmarking.stopwatch import Stopwatch, peak_bytes
 from benchmarking.variants import STAGES, VARIANTS, Networks, Parts, segment
 from torch.utils.flop_counter import FlopCounterMode
 
-from no_time_to_train.dataset.coco_results import CocoRecord
+from no_time_to_train.coco.results import CocoRecord
 
 Result = TypeVar("Result")
 

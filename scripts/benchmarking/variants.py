@@ -15,14 +15,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dinov2 import build_dinov2
+from no_time_to_train.coco.results import CocoRecord, to_records
 from no_time_to_train.config import ComputeConfig, Sam2InferConfig
-from no_time_to_train.dataset.coco_results import CocoRecord, to_records
 from no_time_to_train.dataset.images import read_image, to_pixels
-from no_time_to_train.models.encoder import PatchEncoder
+from no_time_to_train.encoders.dinov2 import PatchEncoder
 from no_time_to_train.models.merging import merge, suppress
-from no_time_to_train.models.networks import compute_as
-from no_time_to_train.models.proposals import PointProposer
 from no_time_to_train.models.segmenter import CANDIDATES_PER_INSTANCE, Segmenter
+from no_time_to_train.proposers.point_grid import PointProposer
 from no_time_to_train.structures import Prediction, Proposals, Target
 from sam2 import ImageFeatures, build_sam2
 from tests.golden import deterministic
@@ -66,7 +65,7 @@ class Parts:
         self.sam2 = sam2.to(networks.device)
         self.encoder = PatchEncoder(encoder, size).to(networks.device)
         self.compute = compute
-        compute_as(compute, self.encoder)
+        self.encoder.set_compute(compute)
         self.prototypes = demo_prototypes(self.encoder, size) if networks.demo_set else None
         self.use_grid(networks.points_per_side)
 
@@ -76,7 +75,7 @@ class Parts:
         self.proposer = PointProposer(
             self.sam2, points_per_side, self.settings.iou_thr, self.settings.testing_point_bs
         ).to(self.networks.device)
-        compute_as(self.compute, self.proposer)
+        self.proposer.set_compute(self.compute)
         self.segmenter = Segmenter(self.settings, self.encoder, self.proposer)
         if self.prototypes is not None:
             self.segmenter.prototypes = self.prototypes

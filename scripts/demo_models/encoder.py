@@ -29,8 +29,8 @@ from training import Training, half_precision, rate_share, read_command_line
 from dinov2 import build_dinov2
 from dinov2.vision_transformer import VisionTransformer
 from no_time_to_train.dataset.crops import crop_and_resize, crop_box
-from no_time_to_train.models.images import imagenet_normalise
 from no_time_to_train.models.matching import linear_upsampling
+from no_time_to_train.preprocessing import imagenet_normalise
 
 NAME = "dinov2_demo"
 PATCH, CELL = 14, 4

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from no_time_to_train.models.images import imagenet_normalise
+from no_time_to_train.preprocessing import imagenet_normalise
 from sam2.image_model import MASK_STRIDE
 
 CLICKS, BOXES, MISSES = 12, 3, 2

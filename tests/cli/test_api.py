@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from no_time_to_train.api import FewShotSegmenter
-from no_time_to_train.dataset.annotations import CocoAnnotations, rasterise
+from no_time_to_train.coco.annotations import CocoAnnotations, rasterise
 from no_time_to_train.errors import InputError
 from tests.cli.conftest import CONFIGS, ROOT, segment
 

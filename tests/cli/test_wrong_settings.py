@@ -165,7 +165,7 @@ def test_precision__of_the_published_configs_is_taken(ready: Path, precision: st
 
 
 def test_help__ends_in_whole_sentences(capsys: pytest.CaptureFixture[str]) -> None:
-    from no_time_to_train.cli import main
+    from no_time_to_train.commands.test import main
 
     with pytest.raises(SystemExit) as stop:
         main(["--help"])
@@ -178,7 +178,7 @@ def test_no_config__says_what_to_add(bench: Path) -> None:
 
 
 def test_no_subcommand__names_it(bench: Path) -> None:
-    from no_time_to_train.cli import main
+    from no_time_to_train.commands.test import main
 
     with pytest.raises(SystemExit) as stop:
         main(["fit"])

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 
 from no_time_to_train.config import Sam2InferConfig
+from no_time_to_train.memory.prototypes import class_prototypes
 from no_time_to_train.models.merging import merge, suppress
-from no_time_to_train.models.prototypes import class_prototypes
 from no_time_to_train.models.segmenter import CANDIDATES_PER_INSTANCE, Segmenter
 from no_time_to_train.structures import Prediction, Proposals
 from tests.golden.deterministic import matching_case

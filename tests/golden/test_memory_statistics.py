@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from no_time_to_train.models.clusters import principal_components
-from no_time_to_train.models.memory_bank import MemoryBank, class_statistics, summarise
-from no_time_to_train.models.prototypes import population_covariance
+from no_time_to_train.memory.bank import MemoryBank, class_statistics, summarise
+from no_time_to_train.memory.clusters import principal_components
+from no_time_to_train.memory.prototypes import population_covariance
 from tests.golden.deterministic import memory_case
 
 GOLDEN = dict(np.load(Path(__file__).parent / "memory_statistics.npz"))

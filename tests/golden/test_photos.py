@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from no_time_to_train.coco.results import to_records
 from no_time_to_train.config import (
     ClassNames,
     EncoderConfig,
@@ -17,11 +18,11 @@ from no_time_to_train.config import (
     ModelConfig,
     TestDataConfig,
 )
-from no_time_to_train.dataset.coco_results import to_records
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
-from no_time_to_train.models.networks import build_encoder, build_proposer
+from no_time_to_train.encoders.dinov2 import build_encoder
 from no_time_to_train.models.segmenter import Segmenter, reference_weights
+from no_time_to_train.proposers.point_grid import build_proposer
 from no_time_to_train.structures import Prediction, Proposals
 from tests.golden.deterministic import state_dict
 

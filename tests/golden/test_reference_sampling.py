@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from no_time_to_train.dataset.annotations import CocoAnnotations
+from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.dataset.class_splits import categories_named, class_names
 from no_time_to_train.dataset.coco_to_pkl import collect_references
 from no_time_to_train.dataset.few_shot_sampling import main, sample_references

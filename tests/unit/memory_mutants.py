@@ -20,18 +20,18 @@ from typing import Any
 
 import torch
 
-from no_time_to_train.dataset.memory_checkpoint import read_memory
-from no_time_to_train.dataset.memory_layout import Kind
 from no_time_to_train.errors import InputError
-from no_time_to_train.models.matching import classify
-from no_time_to_train.models.memory_bank import class_statistics
-from no_time_to_train.models.memory_format import (
+from no_time_to_train.memory.bank import class_statistics
+from no_time_to_train.memory.checkpoint import read_memory
+from no_time_to_train.memory.layout import Kind
+from no_time_to_train.memory.prototypes import class_prototypes
+from no_time_to_train.memory.tensors import (
     bank_from_tensors,
     bank_to_tensors,
     statistics_from_tensors,
     statistics_to_tensors,
 )
-from no_time_to_train.models.prototypes import class_prototypes
+from no_time_to_train.models.matching import classify
 from no_time_to_train.visualization.memory import draw_reference
 from tests.unit.test_memory_bank import bank_of
 

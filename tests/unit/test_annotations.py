@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from no_time_to_train.dataset.annotations import (
+from no_time_to_train.coco.annotations import (
     Annotation,
     CocoAnnotations,
     ImageInfo,
@@ -242,7 +242,7 @@ def test_image_path__joins_folders_below(tmp_path: Path) -> None:
 
 def test_import__loads_neither_networks_nor_mask_code() -> None:
     code = (
-        "import sys, no_time_to_train.dataset.annotations; "
+        "import sys, no_time_to_train.coco.annotations; "
         "print({'torch', 'lightning', 'pycocotools', 'PIL'} & set(sys.modules))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

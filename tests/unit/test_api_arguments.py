@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from no_time_to_train.api import FewShotSegmenter, ImagePrediction
-from no_time_to_train.api_arguments import read_configs, usable_device
+from no_time_to_train.api.arguments import read_configs, usable_device
 from no_time_to_train.config import ModelConfig
 from no_time_to_train.dataset.instance_masks import to_mask
 from no_time_to_train.errors import InputError

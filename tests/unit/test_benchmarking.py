@@ -13,8 +13,8 @@ from benchmarking.plan import Costs, Job, parts_of, plan
 from benchmarking.report import CLASS_STAGES, Measured, beside, ratios, table
 from pycocotools import mask as rle_codec
 
-from no_time_to_train.dataset.coco_results import CocoRecord
-from no_time_to_train.dataset.memory_checkpoint import read_memory
+from no_time_to_train.coco.results import CocoRecord
+from no_time_to_train.memory.checkpoint import read_memory
 
 COSTS = Costs(
     start=10,

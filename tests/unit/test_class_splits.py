@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from no_time_to_train.dataset.annotations import CocoAnnotations
+from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.dataset.class_splits import class_names, split_names, wanted_categories
 from no_time_to_train.dataset.data_root import training_json
 from no_time_to_train.errors import InputError

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from no_time_to_train.models.clusters import principal_components, spherical_kmeans
+from no_time_to_train.memory.clusters import principal_components, spherical_kmeans
 
 
 def test_spherical_kmeans__finds_the_directions_whatever_their_length() -> None:

@@ -10,9 +10,9 @@ from pycocotools import mask as rle_codec
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from no_time_to_train.dataset.annotations import CocoAnnotations
-from no_time_to_train.dataset.coco_evaluation import PRINTED_CLASSES, evaluate
+from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.errors import InputError
+from no_time_to_train.evaluation.coco import PRINTED_CLASSES, evaluate
 
 SIDE = 120  # of every image, in pixels
 

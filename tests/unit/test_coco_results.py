@@ -8,7 +8,7 @@ import pytest
 import torch
 from pycocotools import mask as rle_codec
 
-from no_time_to_train.dataset.coco_results import to_records, write_records
+from no_time_to_train.coco.results import to_records, write_records
 from no_time_to_train.structures import Prediction
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from no_time_to_train.dataset.annotations import CocoAnnotations
+from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.dataset.coco_to_pkl import collect_references, main
 from no_time_to_train.dataset.reference_set import ReferencePick, read_reference_set
 from no_time_to_train.errors import InputError

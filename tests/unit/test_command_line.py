@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from no_time_to_train import cli
-from no_time_to_train.command_line import (
+from no_time_to_train.commands import test as test_command
+from no_time_to_train.commands.parsing import (
     current_class_paths,
     explain,
     known_settings,
@@ -76,11 +76,11 @@ def test_main__computes_without_denormal_numbers(monkeypatch: pytest.MonkeyPatch
     def run(*_: object, **__: object) -> None:
         products.append((torch.tensor(1e-20) * torch.tensor(1e-20)).item())
 
-    monkeypatch.setattr(cli, "NoTimeToTrainCLI", run)
+    monkeypatch.setattr(test_command, "NoTimeToTrainCLI", run)
     try:
         torch.set_flush_denormal(False)
         run()
-        cli.main(["test"])
+        test_command.main(["test"])
     finally:
         torch.set_flush_denormal(False)
     assert products[0] > 0

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from no_time_to_train.dataset.annotations import ImageInfo
+from no_time_to_train.coco.annotations import ImageInfo
 from no_time_to_train.dataset.images import (
     as_rgb,
     existing_paths,

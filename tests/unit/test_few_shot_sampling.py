@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from no_time_to_train.dataset.annotations import CocoAnnotations
+from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.dataset.few_shot_sampling import main, sample_references
 from no_time_to_train.dataset.reference_set import ReferencePick, read_reference_set
 from no_time_to_train.errors import InputError

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import torch
 
-from no_time_to_train.dataset.memory_checkpoint import MemoryInfo, write_memory
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import StagingFolder, remove_leftovers, replacing
+from no_time_to_train.memory.checkpoint import MemoryInfo, write_memory
 from no_time_to_train.output_checks import prepare_outputs
 from no_time_to_train.visualization.predictions import save_picture
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from no_time_to_train.dataset.annotations import CocoAnnotations
+from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.errors import InputError
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "make_custom_dataset.py"

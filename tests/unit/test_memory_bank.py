@@ -5,9 +5,9 @@ import pickle
 import pytest
 import torch
 
-from no_time_to_train.dataset.memory_layout import Kind, check_layout, kind_of
-from no_time_to_train.models.memory_bank import MemoryBank, class_statistics, summarise
-from no_time_to_train.models.memory_format import (
+from no_time_to_train.memory.bank import MemoryBank, class_statistics, summarise
+from no_time_to_train.memory.layout import Kind, check_layout, kind_of
+from no_time_to_train.memory.tensors import (
     bank_from_tensors,
     bank_to_tensors,
     statistics_from_tensors,

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from no_time_to_train.dataset.memory_checkpoint import PREFIX, read_memory
-from no_time_to_train.dataset.memory_layout import Kind, check_layout, kind_of
 from no_time_to_train.errors import InputError
+from no_time_to_train.memory.checkpoint import PREFIX, read_memory
+from no_time_to_train.memory.layout import Kind, check_layout, kind_of
 from tests.unit.memory_mutants import originals
 
 NAN, INF = float("nan"), float("inf")

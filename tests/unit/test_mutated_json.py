@@ -17,16 +17,16 @@ from typing import Any
 
 import pytest
 
-from no_time_to_train.dataset.annotations import (
+from no_time_to_train.coco.annotations import (
     CocoAnnotations,
     check_truths,
     rasterise,
     run_lengths,
 )
+from no_time_to_train.coco.segmentation import encode
 from no_time_to_train.dataset.class_splits import wanted_categories
-from no_time_to_train.dataset.coco_evaluation import evaluate
-from no_time_to_train.dataset.segmentation import encode
 from no_time_to_train.errors import InputError
+from no_time_to_train.evaluation.coco import evaluate
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(ROOT.glob("photos/annotations/*.json")) + sorted(

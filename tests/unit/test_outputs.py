@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from no_time_to_train.commands.outputs import semantic_results_path, versions
 from no_time_to_train.errors import InputError
 from no_time_to_train.output_checks import check_writable, prepare_outputs
-from no_time_to_train.outputs import semantic_results_path, versions
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from pycocotools import mask as rle_codec
 
-from no_time_to_train.dataset.annotations import CocoAnnotations
-from no_time_to_train.dataset.pictures import write_prediction_pictures
+from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.errors import InputError
+from no_time_to_train.pl_wrapper.prediction_pictures import write_prediction_pictures
 
 HEIGHT, WIDTH, MARGIN = 90, 120, 10
 BOX = [20, 30, 60, 40]  # x, y, w, h

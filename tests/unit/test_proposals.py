@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from no_time_to_train.models.proposals import point_grid
+from no_time_to_train.proposers.point_grid import point_grid
 
 
 def test_point_grid__runs_down_the_columns_from_corner_to_corner() -> None:

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from no_time_to_train.coco.annotations import CocoAnnotations
+from no_time_to_train.coco.polygons import outer_polygons
 from no_time_to_train.dataset import sam_bbox_to_segm_batch
-from no_time_to_train.dataset.annotations import CocoAnnotations
-from no_time_to_train.dataset.mask_polygons import outer_polygons
 from no_time_to_train.dataset.sam_bbox_to_segm_batch import complete, main
 from no_time_to_train.errors import InputError
 

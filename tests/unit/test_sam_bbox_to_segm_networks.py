@@ -21,7 +21,7 @@ from segment_anything.modeling import (
     TwoWayTransformer,
 )
 
-from no_time_to_train.dataset.annotations import CocoAnnotations
+from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.dataset.box_segmenters import Sam1Boxes, read_checkpoint, usable_device
 from no_time_to_train.dataset.sam_bbox_to_segm_batch import load_segmenter, main
 from no_time_to_train.errors import InputError

@@ -23,8 +23,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from no_time_to_train.dataset import segmentation as coco_segmentation
-from no_time_to_train.dataset.coco_entries import (
+from no_time_to_train.coco import segmentation as coco_segmentation
+from no_time_to_train.coco.entries import (
     Annotation,
     Category,
     Id,

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from no_time_to_train.dataset.annotations import CocoAnnotations, instance_area, run_lengths
-from no_time_to_train.dataset.average_precision import Curves, Groups, Instance, curves
-from no_time_to_train.dataset.coco_entries import Annotation, Id, ImageInfo
-from no_time_to_train.dataset.coco_results import CocoRecord
+from no_time_to_train.coco.annotations import CocoAnnotations, instance_area, run_lengths
+from no_time_to_train.coco.entries import Annotation, Id, ImageInfo
+from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.errors import InputError
+from no_time_to_train.evaluation.average_precision import Curves, Groups, Instance, curves
 
 MAX_CANVAS_SIDE = 4096
 """Pixels, for an image whose size nobody states and in which nothing was found."""

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from no_time_to_train.coco.annotations import CocoAnnotations, rasterise
+from no_time_to_train.coco.entries import Annotation, Category, Id, ImageInfo
+from no_time_to_train.coco.results import CocoRecord
+from no_time_to_train.coco.segmentation import decode
 from no_time_to_train.config import Orientation
-from no_time_to_train.dataset.annotations import CocoAnnotations, image_path, rasterise
-from no_time_to_train.dataset.coco_entries import Annotation, Category, Id, ImageInfo
-from no_time_to_train.dataset.coco_results import CocoRecord
 from no_time_to_train.dataset.images import existing_paths, read_entry
-from no_time_to_train.dataset.segmentation import decode
 from no_time_to_train.visualization.predictions import (
     Instance,
     compare,
     draw_instances,
-    picture_format,
+    picture_path,
     save_picture,
 )
 
@@ -69,18 +69,6 @@ def write_prediction_pictures(
         compared = _compared(np.array(pixels), sized, truths, found[image.id], categories)
         written.append(save_picture(target, compared))
     return written
-
-
-def picture_path(folder: str | Path, file_name: str) -> Path:
-    """Where the picture of an image goes; `.png` is added to names that no picture's format has.
-
-    One that is too large for its format goes to a name with `.png` added, too.
-
-    Raises:
-        InputError: The name leaves the folder.
-    """
-    path = image_path(folder, file_name)
-    return path if picture_format(path.suffix) else path.with_name(f"{path.name}.png")
 
 
 def _compared(

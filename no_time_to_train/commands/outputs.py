@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from no_time_to_train.config import TestMode
-from no_time_to_train.dataset.coco_evaluation import Evaluation
 from no_time_to_train.errors import InputError
+from no_time_to_train.evaluation.coco import Evaluation
 from no_time_to_train.files import replacing
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from no_time_to_train.api_arguments import check_category_ids, check_image_id, check_threshold
-from no_time_to_train.dataset.coco_results import CocoRecord, to_records
+from no_time_to_train.api.arguments import check_category_ids, check_image_id, check_threshold
+from no_time_to_train.coco.results import CocoRecord, to_records
 from no_time_to_train.structures import Prediction
 from no_time_to_train.visualization.predictions import Instance, draw_instances
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from no_time_to_train.api_arguments import (
+from no_time_to_train.api.arguments import (
     check_config,
     check_name,
     check_path,
@@ -19,7 +19,7 @@ from no_time_to_train.api_arguments import (
     read_configs,
     usable_device,
 )
-from no_time_to_train.api_prediction import ImagePrediction
+from no_time_to_train.api.prediction import ImagePrediction
 from no_time_to_train.config import EncoderConfig, EncoderName, ModelConfig, Sam2Name
 from no_time_to_train.dataset.crops import crop_and_resize, crop_box
 from no_time_to_train.dataset.images import (
@@ -30,24 +30,25 @@ from no_time_to_train.dataset.images import (
     to_tensor,
 )
 from no_time_to_train.dataset.instance_masks import to_mask
-from no_time_to_train.dataset.memory_checkpoint import (
+from no_time_to_train.encoders.dinov2 import build_encoder
+from no_time_to_train.errors import InputError
+from no_time_to_train.files import check_regular_file
+from no_time_to_train.memory.bank import MemoryBank
+from no_time_to_train.memory.checkpoint import (
     MemoryFile,
     MemoryInfo,
     read_memory,
     write_memory,
 )
-from no_time_to_train.dataset.memory_layout import Kind
-from no_time_to_train.errors import InputError
-from no_time_to_train.files import check_regular_file
-from no_time_to_train.models.memory_bank import MemoryBank
-from no_time_to_train.models.memory_format import (
+from no_time_to_train.memory.layout import Kind
+from no_time_to_train.memory.tensors import (
     bank_from_tensors,
     bank_to_tensors,
     statistics_from_tensors,
     statistics_to_tensors,
 )
-from no_time_to_train.models.networks import build_encoder, build_proposer
 from no_time_to_train.models.segmenter import Segmenter
+from no_time_to_train.proposers.point_grid import build_proposer
 from no_time_to_train.structures import Reference, Target
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from no_time_to_train.errors import InputError
-from no_time_to_train.models.memory_bank import (
+from no_time_to_train.memory.bank import (
     ClassStatistics,
     MemoryBank,
     ReferenceSummary,

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from no_time_to_train.checkpoint_files import load_checkpoint
-from no_time_to_train.dataset.memory_layout import Kind, MemorySize, check_layout, kind_of
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file, replacing
+from no_time_to_train.memory.layout import Kind, MemorySize, check_layout, kind_of
 
 PREFIX = "seg_model."
 INFO_KEY = "no_time_to_train"

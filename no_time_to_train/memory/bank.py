@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from no_time_to_train.models.clusters import principal_components, spherical_kmeans
-from no_time_to_train.models.prototypes import (
+from no_time_to_train.memory.clusters import principal_components, spherical_kmeans
+from no_time_to_train.memory.prototypes import (
     class_average,
     leave_one_out_similarity,
     weighted_mean,

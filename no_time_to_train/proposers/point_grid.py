@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
-from no_time_to_train.models.images import imagenet_normalise, resize_square
+from no_time_to_train.checkpoint_files import check_checkpoint, check_finite
+from no_time_to_train.config import ComputeConfig, ModelConfig
+from no_time_to_train.networks import REPAIR, set_compute, weights_errors
+from no_time_to_train.preprocessing import imagenet_normalise, resize_square
 from no_time_to_train.structures import Proposals
-from sam2 import ImageFeatures, ImageModel
+from sam2 import ImageFeatures, ImageModel, build_sam2
 
 CPU_TOKENS = 32 << 20
 """Bytes that the image tokens of all prompts would take which a thread of a CPU decodes at once: 8
@@ -63,6 +68,16 @@ class PointProposer(nn.Module):
             "points", point_grid(points_per_side, network.image_size), persistent=False
         )
 
+    def set_compute(self, compute: ComputeConfig) -> None:
+        """Let the network compute in another number format, or compiled; in place."""
+        decoder = self.network.sam_mask_decoder
+        compiled: list[tuple[nn.Module, bool]] = [
+            (self.network.image_encoder, False),
+            (decoder.transformer, False),
+            (decoder.output_upscaling, True),  # the last few of the kept masks
+        ]
+        set_compute(compute, self.network, compiled)
+
     def encode(self, images: Tensor) -> ImageFeatures:
         """Encode images once, for any number of prompts.
 
@@ -95,3 +110,29 @@ class PointProposer(nn.Module):
         if not filled.all():  # hundreds of megabytes are not copied for nothing
             logits, ious = logits[filled], ious[filled]
         return Proposals(logits, ious)
+
+
+def build_proposer(config: ModelConfig, image_size: int | None = None) -> PointProposer:
+    """Build SAM 2, load its weights and lay out the prompt grid.
+
+    Args:
+        image_size: Side of its square input in pixels, by default the preset's.
+
+    Raises:
+        WeightsError: The checkpoint is missing, unreadable, of another model, or not finite.
+    """
+    path = Path(config.sam2_ckpt_path)
+    with weights_errors():
+        check_checkpoint(path, "the SAM 2 weights", REPAIR)
+        network = build_sam2(config.sam2_cfg_file, path, image_size)
+        check_finite(network.state_dict().items(), path)
+    settings = config.sam2_infer_cfgs
+    proposer = PointProposer(
+        network,
+        settings.points_per_side,
+        settings.iou_thr,
+        settings.testing_point_bs,
+        threaded=not config.compute_cfg.compile,
+    )
+    proposer.set_compute(config.compute_cfg)
+    return proposer

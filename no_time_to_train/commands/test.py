@@ -16,19 +16,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
-from no_time_to_train import command_line, termination
-from no_time_to_train.config import TestMode
-from no_time_to_train.dataset.annotations import CocoAnnotations
-from no_time_to_train.dataset.coco_evaluation import evaluate
-from no_time_to_train.dataset.coco_results import warn_if_all_below, write_records
-from no_time_to_train.dataset.image_log import FirstOfEachKind
-from no_time_to_train.dataset.memory_checkpoint import write_memory
-from no_time_to_train.dataset.pictures import write_prediction_pictures
-from no_time_to_train.distributed import end_ranks_together
-from no_time_to_train.errors import InputError
-from no_time_to_train.files import WRITE_FAILURES
-from no_time_to_train.output_checks import prepare_outputs
-from no_time_to_train.outputs import (
+from no_time_to_train import termination
+from no_time_to_train.coco.annotations import CocoAnnotations
+from no_time_to_train.coco.results import warn_if_all_below, write_records
+from no_time_to_train.commands import parsing
+from no_time_to_train.commands.outputs import (
     WRITES_MEMORY,
     log_outputs,
     named_inputs,
@@ -36,7 +28,16 @@ from no_time_to_train.outputs import (
     semantic_results_path,
     write_metrics,
 )
+from no_time_to_train.config import TestMode
+from no_time_to_train.dataset.image_log import FirstOfEachKind
+from no_time_to_train.distributed import end_ranks_together
+from no_time_to_train.errors import InputError
+from no_time_to_train.evaluation.coco import evaluate
+from no_time_to_train.files import WRITE_FAILURES
+from no_time_to_train.memory.checkpoint import write_memory
+from no_time_to_train.output_checks import prepare_outputs
 from no_time_to_train.pl_wrapper.limits import check_limit, limit_of
+from no_time_to_train.pl_wrapper.prediction_pictures import write_prediction_pictures
 from no_time_to_train.pl_wrapper.sam2matcher_pl import Sam2MatcherLightningModel
 from no_time_to_train.pl_wrapper.saved_config import SavedConfig
 
@@ -54,11 +55,11 @@ MODES = "; ".join(
     )
 )
 PARSER_KWARGS: dict[str, Any] = {
-    "parser_mode": command_line.PARSER_MODE,
+    "parser_mode": parsing.PARSER_MODE,
     "description": ABOUT,
     "usage": "run_lightening.py test --config FILE.yaml [--SETTING VALUE ...]",
     "test": {
-        "parser_mode": command_line.PARSER_MODE,
+        "parser_mode": parsing.PARSER_MODE,
         "description": f"Run the stage that --model.test_mode names: {MODES}.",
         "usage": "run_lightening.py test --config FILE.yaml [--SETTING VALUE ...]",
         "epilog": "`--model.help` explains the settings of the method itself; --print_config shows "
@@ -120,16 +121,14 @@ class NoTimeToTrainCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except Exception as error:
-            sentence = _sentence(error) or command_line.explain_failure(
-                error, self.config.test.trainer
-            )
+            sentence = _sentence(error) or parsing.explain_failure(error, self.config.test.trainer)
             raise InputError(sentence) from error
 
     def before_instantiate_classes(self) -> None:
         """Check the flags, before anything is read or built."""
         self.started = time.monotonic()
         settings = self.config.test
-        command_line.check_trainer(settings.trainer)
+        parsing.check_trainer(settings.trainer)
         mode = settings.model.init_args.test_mode
         if mode in WRITES_MEMORY and not settings.out_path:
             raise InputError(f"--model.test_mode {mode.value} needs --out_path FILE for its memory")
@@ -250,17 +249,17 @@ def main(arguments: list[str] | None = None) -> None:
     # Trained attention leaves shares near 1e-40, with which a CPU multiplies far more slowly.
     torch.set_flush_denormal(True)
     _speak()
-    command_line.register()
+    parsing.register()
     try:
         NoTimeToTrainCLI(
             Sam2MatcherLightningModel,
             subclass_mode_model=True,
-            parser_class=command_line.OneLineParser,
+            parser_class=parsing.OneLineParser,
             parser_kwargs=PARSER_KWARGS,
             save_config_callback=SavedConfig,
             seed_everything_default=False,
             auto_configure_optimizers=False,
-            args=[command_line.current_class_paths(each) for each in arguments or sys.argv[1:]],
+            args=[parsing.current_class_paths(each) for each in arguments or sys.argv[1:]],
         )
     except Exception as error:
         termination.await_failed_rank()

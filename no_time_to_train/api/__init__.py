@@ -1,0 +1,6 @@
+"""Training-free segmentation from Python."""
+
+from no_time_to_train.api.prediction import ImagePrediction
+from no_time_to_train.api.segmenter import FewShotSegmenter
+
+__all__ = ["FewShotSegmenter", "ImagePrediction"]

@@ -1,0 +1,1 @@
+"""The COCO json format: annotations, segmentations, results; no networks."""

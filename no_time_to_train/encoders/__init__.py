@@ -1,0 +1,1 @@
+"""Patch encoders: the networks that tell classes apart."""

@@ -1,0 +1,1 @@
+"""The reference memory: what is filled, condensed into classes, stored and read."""

@@ -1,0 +1,1 @@
+"""Mask proposers: class-agnostic masks of an image."""
