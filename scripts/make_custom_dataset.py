@@ -33,7 +33,7 @@ from no_time_to_train.dataset.data_root import data_root
 from no_time_to_train.dataset.images import read_entry
 from no_time_to_train.dataset.script_entry import run_script
 from no_time_to_train.errors import InputError
-from no_time_to_train.files import replacing
+from no_time_to_train.files import atomic_write
 from no_time_to_train.output_checks import Paths, prepare_outputs
 from no_time_to_train.visualization.predictions import Instance, draw_instances, save_picture
 
@@ -101,7 +101,7 @@ def fetch_image(image: ImageInfo, source_dir: Path, target_dir: Path) -> None:
         return
     on_disk = source.is_file()
     content = _read(source) if on_disk else _download(image.file_name, target_dir)
-    with replacing(target, "wb") as file:
+    with atomic_write(target, "wb") as file:
         file.write(content)
         file.flush()
         try:
@@ -153,7 +153,7 @@ def write_coco(
         "annotations": entries,
         "categories": [asdict(category) for category in categories],
     }
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(json.dumps(document))
 
 

@@ -26,7 +26,7 @@ from no_time_to_train.coco.polygons import box_polygon, outer_polygons
 from no_time_to_train.config import Orientation, Sam2Name
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError
-from no_time_to_train.files import replacing
+from no_time_to_train.files import atomic_write
 from no_time_to_train.output_checks import Paths, prepare_outputs
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     segment = load_segmenter(
         options.sam_checkpoint, options.model_type, options.device, options.batch_size
     )
-    with replacing(target) as file:
+    with atomic_write(target) as file:
         complete_images(job, segment, pictures, options.orientation)
         file.write(json.dumps(job.document))
     logger.info("%s: %d annotations with masks", target, len(job.document["annotations"]))

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from no_time_to_train.checkpoint_files import load_checkpoint
 from no_time_to_train.errors import InputError
-from no_time_to_train.files import check_regular_file, replacing
+from no_time_to_train.files import atomic_write, check_regular_file
 from no_time_to_train.memory.layout import Kind, MemorySize, check_layout, kind_of
 
 PREFIX = "seg_model."
@@ -137,5 +137,5 @@ def write_memory(path: Path, tensors: Mapping[str, Tensor], info: MemoryInfo) ->
         "pytorch-lightning_version": version("lightning"),
         INFO_KEY: asdict(info),
     }
-    with replacing(path, "wb") as file:
+    with atomic_write(path, "wb") as file:
         torch.save(content, file)
