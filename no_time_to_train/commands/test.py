@@ -173,7 +173,7 @@ class NoTimeToTrainCLI(LightningCLI):
     @rank_zero_only
     def _store_memory(self, log_dir: str | None) -> None:
         path = Path(self.config.test.out_path)
-        write_memory(path, self.model.memory_tensors(), self.model.memory_info())
+        write_memory(path, self.model.segmenter.memory)
         logger.info("Memory written to %s (%.2f MB)", path, path.stat().st_size / 1e6)
 
     def _store_memory_pictures(self, log_dir: str | None) -> None:

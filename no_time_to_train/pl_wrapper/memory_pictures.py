@@ -8,7 +8,8 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from no_time_to_train.files import StagingFolder, remove_leftovers
-from no_time_to_train.models.segmenter import Segmenter, reference_weights
+from no_time_to_train.memory.bank import reference_weights
+from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.structures import Reference
 from no_time_to_train.visualization.memory import draw_reference
 from no_time_to_train.visualization.predictions import save_picture
@@ -30,8 +31,8 @@ class MemoryPictures(Callback):
             reference: As it went into the memory.
             name: Of the picture's file.
         """
-        statistics, encoder = segmenter.statistics, segmenter.encoder
-        assert statistics is not None and encoder is not None
+        statistics, encoder = segmenter.memory.statistics, segmenter.encoder
+        assert encoder is not None
         features = segmenter.encode_patches([reference.image])[0].float().cpu()  # (N, C)
         index = reference.class_index
         picture = draw_reference(

@@ -20,14 +20,8 @@ from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.distributed import RankSampler, gather_everywhere, gather_to_first
 from no_time_to_train.encoders.dinov2 import build_encoder
 from no_time_to_train.errors import InputError
-from no_time_to_train.memory.bank import MemoryBank
-from no_time_to_train.memory.checkpoint import MemoryFile, MemoryInfo, read_memory
-from no_time_to_train.memory.tensors import (
-    bank_from_tensors,
-    bank_to_tensors,
-    statistics_from_tensors,
-    statistics_to_tensors,
-)
+from no_time_to_train.memory.bank import Memory
+from no_time_to_train.memory.checkpoint import MemoryFile, read_memory
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.pl_wrapper import preflight
 from no_time_to_train.pl_wrapper.background import Background
@@ -85,13 +79,15 @@ class Sam2MatcherLightningModel(LightningModule):
         self.data_load_cfgs = data_load_cfgs
         self.test_mode = test_mode
         self.stage = STAGES[test_mode]
-        self.memory: MemoryFile | None = None
+        self.memory_file: MemoryFile | None = None
         self.records: dict[int, list[CocoRecord]] = {}
         self.best_iou = 0.0
         preflight.check_weights(model_cfg, self.stage.encoder, self.stage.proposer)
         self.references = self._read_references() if self.stage.references else None
         self.targets = self._read_targets() if self.stage.targets else None
-        self.segmenter = Segmenter(model_cfg.sam2_infer_cfgs, most_patches=most_patches(model_cfg))
+        names = self.references.class_names if self.references else []
+        memory = Memory.from_config(model_cfg, names, model_cfg.memory_bank_cfg.length)
+        self.segmenter = Segmenter(model_cfg.sam2_infer_cfgs, memory=memory)
         self.pictures = MemoryPictures(model_cfg.memory_pictures_folder)
 
     def _read_references(self) -> ReferenceDataset:
@@ -132,53 +128,29 @@ class Sam2MatcherLightningModel(LightningModule):
             InputError: It is missing, unreadable, or does not fit settings, data or test mode.
         """
         try:
-            memory = read_memory(path)
+            file = read_memory(path)
         except InputError as error:
             raise InputError(f"--ckpt_path: {error}") from None
-        preflight.check_memory(memory, self.model_cfg)
-        if self.test_mode is TestMode.postprocess_memory:
-            preflight.check_filled(memory)
-            with memory.in_use():
-                self.segmenter.bank = bank_from_tensors(memory.tensors, self.segmenter.most_patches)
-        else:
-            preflight.check_postprocessed(memory)
-            self.segmenter.use(statistics_from_tensors(memory.tensors))
+        file.check_size(self.model_cfg.memory_bank_cfg)
+        file.check_kind(finalised=self.test_mode is not TestMode.postprocess_memory)
         data = self.references or self.targets
         if data is not None:
-            preflight.check_same_classes(memory, data.class_names)
-        self.memory = memory
-
-    def memory_tensors(self) -> dict[str, torch.Tensor]:
-        """What --out_path is to hold after this stage."""
-        if self.segmenter.statistics is not None:
-            return statistics_to_tensors(self.segmenter.statistics)
-        return bank_to_tensors(self.segmenter.bank)
-
-    def memory_info(self) -> MemoryInfo:
-        """Where that memory comes from."""
-        names = self.references.class_names if self.references else []
-        if self.memory and self.memory.info:
-            names = self.memory.info.class_names
-        return MemoryInfo(self.model_cfg.encoder_cfg.name, names)
+            file.check_class_names(data.class_names)
+        self.segmenter.set_memory(file.load(self.segmenter.memory))
+        self.memory_file = file
 
     def configure_model(self) -> None:
         """Build the networks that the stage needs; Lightning calls this on every rank."""
         if self.stage.encoder and self.segmenter.encoder is None:
             with preflight.naming(preflight.ENCODER_WEIGHTS):
                 self.segmenter.encoder = build_encoder(self.model_cfg)
-            self._check_width(self.segmenter.encoder.width)
+            if self.memory_file:
+                name = self.model_cfg.encoder_cfg.name
+                self.memory_file.check_width(name, self.segmenter.encoder.width)
         if self.stage.proposer and self.segmenter.proposer is None:
             side = self.dataset_cfgs.test.image_size
             with preflight.naming(preflight.SAM2_WEIGHTS):
                 self.segmenter.proposer = build_proposer(self.model_cfg, side)
-
-    def _check_width(self, width: int) -> None:
-        found = self.memory.size.channels if self.memory else width
-        if self.memory and found != width:
-            raise InputError(
-                f"{self.memory.path} holds features of {found} channels, but "
-                f"{self.model_cfg.encoder_cfg.name} makes {width}; use the encoder that filled it"
-            )
 
     def configure_callbacks(self) -> list[Callback]:
         """Let the pictures know of errors."""
@@ -222,8 +194,9 @@ class Sam2MatcherLightningModel(LightningModule):
     def _remember(self, batch: list[Reference]) -> None:
         self.segmenter.remember(batch)
 
-    def _gather_bank(self) -> None:
-        self.segmenter.bank = MemoryBank(gather_everywhere(self.segmenter.bank.summaries))
+    def _gather_references(self) -> None:
+        memory = self.segmenter.memory
+        memory.set_references(gather_everywhere(memory.references))
 
     def _finalise(self, batch: list[Any]) -> None:
         self.segmenter.finalise()
@@ -257,7 +230,7 @@ class Sam2MatcherLightningModel(LightningModule):
 STAGES = {
     TestMode.fill_memory: Stage(
         Sam2MatcherLightningModel._remember,
-        Sam2MatcherLightningModel._gather_bank,
+        Sam2MatcherLightningModel._gather_references,
         references=True,
         encoder=True,
     ),
@@ -279,11 +252,3 @@ STAGES = {
         proposer=True,
     ),
 }
-
-
-def most_patches(model: ModelConfig) -> int:
-    """Foreground patches kept per reference, so that all of them fit the memory set aside."""
-    bank = model.memory_bank_cfg
-    bytes_per_patch = 2 * 1024  # float16, as wide as the published encoder
-    budget = bank.patch_memory_mb * 2**20 // (bank.category_num * bank.length * bytes_per_patch)
-    return max(budget, model.sam2_infer_cfgs.kmeans_k)

@@ -18,7 +18,9 @@ import torch
 
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import StagingFolder, atomic_write, remove_leftovers
-from no_time_to_train.memory.checkpoint import MemoryInfo, write_memory
+from no_time_to_train.memory.bank import Memory
+from no_time_to_train.memory.checkpoint import write_memory
+from no_time_to_train.memory.statistics import summarise
 from no_time_to_train.output_checks import prepare_outputs
 from no_time_to_train.visualization.predictions import save_picture
 
@@ -73,7 +75,9 @@ def write_text(path: Path) -> None:
 
 
 def write_tensors(path: Path) -> None:
-    write_memory(path, {"mem_x": torch.zeros(20_000)}, MemoryInfo("dinov2_demo", []))
+    memory = Memory()
+    memory.add(0, 0, summarise(torch.zeros(1, 20_000), torch.ones(1), max_patches=1))
+    write_memory(path, memory)
 
 
 def write_picture(path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from no_time_to_train.memory.prototypes import (
+from no_time_to_train.memory.statistics import (
     class_average,
     class_prototypes,
     leave_one_out_similarity,
