@@ -29,6 +29,7 @@ from no_time_to_train.coco.annotations import (
     ImageInfo,
     image_path,
 )
+from no_time_to_train.coco.boxes import pixel_corners
 from no_time_to_train.dataset.data_root import data_root
 from no_time_to_train.dataset.images import read_entry
 from no_time_to_train.dataset.script_entry import run_script
@@ -162,8 +163,7 @@ def draw_reference(
 ) -> None:
     """Write a picture of a reference with its box."""
     pixels = np.array(read_entry(image, image_dir / image.file_name)[0])
-    x, y, width, height = annotation.bbox
-    box = (x, y, x + width - 1, y + height - 1)
+    box = pixel_corners(annotation.bbox)
     no_mask = np.zeros(pixels.shape[:2], dtype=bool)
     save_picture(target, draw_instances(pixels, [Instance(no_mask, box, 0)], [name]))
 

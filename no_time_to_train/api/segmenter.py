@@ -247,7 +247,7 @@ class FewShotSegmenter:
         memory = self._segmenter.memory
         names = memory.class_names
         index = names.index(name) if name in names else len(names)
-        slot = len(memory.references_of(index))
+        slot = sum(other == index for other, _ in memory.references)
         source = f"example {slot + 1} of {name}"
         self._segmenter.remember([Reference(crop, mask, index, slot, 0, slot, source)])
         if index == len(names):

@@ -162,11 +162,6 @@ class Memory:
         )
         self._statistics = None
 
-    def references_of(self, class_index: int) -> list[ReferenceSummary]:
-        """References of one class, in slot order."""
-        slots = sorted(slot for index, slot in self.references if index == class_index)
-        return [self.references[class_index, slot] for slot in slots]
-
     def by_class(self) -> list[list[ReferenceSummary]]:
         """References of every class that has a name or a reference, each in slot order."""
         used = 1 + max((index for index, _ in self.references), default=-1)

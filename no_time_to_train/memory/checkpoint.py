@@ -8,7 +8,7 @@ stages read, and no network. Names of tensors that both have mean the same.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,21 +18,26 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor
 
-from no_time_to_train.bounds import MAX_SIDE
 from no_time_to_train.checkpoint_files import load_checkpoint
 from no_time_to_train.config import MemoryBankConfig
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.files import atomic_write, check_regular_file
 from no_time_to_train.memory.bank import UNFINISHED, EncoderSpec, Memory
 from no_time_to_train.memory.layout import Kind, MemorySize, check_layout, kind_of, places_of
-from no_time_to_train.memory.statistics import ClassStatistics, ReferenceSummary, summarise
+from no_time_to_train.memory.statistics import (
+    ClassStatistics,
+    ReferenceSummary,
+    padded,
+    summarise,
+)
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "seg_model."
 INFO_KEY = "no_time_to_train"
 MAX_NAME = 100
-"""Longest name of an encoder, which messages repeat."""
+MAX_PIXELS = 1 << 16
+"""Longest name, and largest input, of an encoder: messages repeat them."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +55,7 @@ class MemoryFile:
     size: MemorySize
 
     def check_size(self, bank: MemoryBankConfig) -> None:
-        """Compare it with the settings that it is used under.
-
-        Raises:
-            InputError: They name another number of classes or references.
-        """
+        """Refuse settings that name another number of classes or references (InputError)."""
         classes, shots, _ = self.size
         for setting, wanted, found in (
             ("category_num", bank.category_num, classes),
@@ -68,11 +69,7 @@ class MemoryFile:
                 )
 
     def check_encoder(self, encoder: EncoderSpec | None) -> None:
-        """Compare what filled it with what it is used with; what is not known passes.
-
-        Raises:
-            InputError: Another encoder, or another size of its input.
-        """
+        """Refuse another encoder or input size than filled it (InputError), as far as known."""
         if not self.encoder or not encoder:
             return
         own, other = self.encoder.img_size, encoder.img_size
@@ -83,11 +80,7 @@ class MemoryFile:
             )
 
     def check_width(self, encoder_name: str, width: int) -> None:
-        """Compare its features with those that an encoder makes.
-
-        Raises:
-            InputError: They have another number of channels.
-        """
+        """Refuse an encoder whose features have another number of channels (InputError)."""
         if self.size.channels != width:
             raise InputError(
                 f"{self.path} holds features of {self.size.channels} channels, but {encoder_name} "
@@ -95,14 +88,7 @@ class MemoryFile:
             )
 
     def check_kind(self, finalised: bool) -> None:
-        """Refuse a memory that is of no use to a stage.
-
-        Args:
-            finalised: Whether the stage needs classes; else it needs references.
-
-        Raises:
-            InputError: It is only filled, or post-processed already, so that they are gone.
-        """
+        """Refuse a memory without classes, or else one whose references are gone (InputError)."""
         done = self.kind is Kind.POSTPROCESSED
         if finalised and not done:
             raise InputError(f"the memory in {self.path} is {UNFINISHED}")
@@ -113,11 +99,7 @@ class MemoryFile:
             )
 
     def check_class_names(self, names: Sequence[str]) -> None:
-        """Compare its classes, by index, with those that it is used for.
-
-        Raises:
-            InputError: The same names in another order, which would mix up all labels.
-        """
+        """Refuse the same names in another order, which would mix up all labels (InputError)."""
         pairs = zip(self.class_names, names, strict=False)
         differing = [(own, other) for own, other in pairs if own != other]
         if not differing:
@@ -223,23 +205,18 @@ def references_to_tensors(memory: Memory) -> dict[str, Tensor]:
         mem_fg_counts and mem_patch_counts (K, S), mem_patches (sum of mem_patch_counts, C) float16.
     """
     classes = memory.by_class()
-    counts = torch.tensor([len(references) for references in classes])  # (K,)
-    used = torch.arange(max(memory.shots, int(counts.max()))) < counts[:, None]  # (K, S)
-    flat = [each for references in classes for each in references]
 
-    def table(values: Tensor) -> Tensor:
-        padded = values.new_zeros(*used.shape, *values.shape[1:])  # (K, S, ...)
-        padded[used] = values
-        return padded
+    def table(value: Callable[[ReferenceSummary], Tensor | float]) -> Tensor:
+        return padded(classes, value, memory.shots)
 
     return {
-        "mem_fill_counts": counts,
-        "mem_feats_ins_avg": table(torch.stack([each.mean for each in flat])),
-        "mem_mask_sums": table(torch.tensor([each.weight for each in flat])),
-        "mem_feats_fg_avg": table(torch.stack([each.foreground_mean for each in flat])),
-        "mem_fg_counts": table(torch.tensor([each.foreground_count for each in flat])),
-        "mem_patch_counts": table(torch.tensor([len(each.patches) for each in flat])),
-        "mem_patches": torch.cat([each.patches for each in flat]),
+        "mem_fill_counts": torch.tensor([len(references) for references in classes]),
+        "mem_feats_ins_avg": table(lambda each: each.mean),
+        "mem_mask_sums": table(lambda each: each.weight),
+        "mem_feats_fg_avg": table(lambda each: each.foreground_mean),
+        "mem_fg_counts": table(lambda each: each.foreground_count),
+        "mem_patch_counts": table(lambda each: len(each.patches)),
+        "mem_patches": torch.cat([each.patches for own in classes for each in own]),
         "mem_postprocessed": torch.tensor(False),
     }
 
@@ -299,7 +276,7 @@ def _check_info(info: Any, classes: int) -> tuple[EncoderSpec, list[str]]:
     encoder, size, names = (given.get(key) for key in ("encoder", "img_size", "class_names"))
     if not _is_text(encoder) or not encoder.isprintable() or len(encoder) > MAX_NAME:
         raise InputError("it does not name the encoder that filled it")
-    if size is not None and not (type(size) is int and 1 <= size <= MAX_SIDE):
+    if size is not None and not (type(size) is int and 1 <= size <= MAX_PIXELS):
         raise InputError("the input size of the encoder that filled it is no number of pixels")
     if not isinstance(names, list | tuple) or not all(_is_text(name) for name in names):
         raise InputError("its class names are no list of texts")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from no_time_to_train.memory.clusters import principal_components, spherical_kmeans
 from no_time_to_train.memory.layout import places_of
@@ -139,7 +140,8 @@ def class_statistics(
     empty = [str(index) for index, references in enumerate(classes) if not references]
     if empty or not classes:
         raise ValueError(f"classes without references: {', '.join(empty) or 'all'}")
-    means, weights = _padded_means(classes, shots)
+    means = padded(classes, lambda each: each.mean, shots)  # (K, S, C)
+    weights = padded(classes, lambda each: each.weight, shots)  # (K, S)
     pictures = [_picture_statistics(references, kmeans_k, n_components) for references in classes]
     return ClassStatistics(
         counts=torch.tensor([len(references) for references in classes]),
@@ -152,17 +154,22 @@ def class_statistics(
     )
 
 
-def _padded_means(
-    classes: Sequence[Sequence[ReferenceSummary]], shots: int
-) -> tuple[Tensor, Tensor]:
-    shots = max(shots, *(len(references) for references in classes))
-    channels = len(classes[0][0].mean)
-    means = torch.zeros(len(classes), shots, channels)  # (K, S, C)
-    weights = torch.zeros(len(classes), shots)  # (K, S)
-    for index, references in enumerate(classes):
-        means[index, : len(references)] = torch.stack([each.mean for each in references])
-        weights[index, : len(references)] = torch.tensor([each.weight for each in references])
-    return means, weights
+def padded(
+    classes: Sequence[Sequence[ReferenceSummary]],
+    value: Callable[[ReferenceSummary], Tensor | float],
+    shots: int,
+) -> Tensor:
+    """A value of every reference, (K, S, ...); zeros from a class's count on.
+
+    Args:
+        classes: References by class, at least one each.
+        value: Gives it, of one shape for all references.
+        shots: S, or less where a class has more references.
+    """
+    rows = [torch.stack([torch.as_tensor(value(each)) for each in own]) for own in classes]
+    table = pad_sequence(rows, batch_first=True)  # (K, S, ...)
+    missing = max(0, shots - table.shape[1])
+    return torch.cat([table, table.new_zeros(len(table), missing, *table.shape[2:])], dim=1)
 
 
 def _similarity(references: Sequence[ReferenceSummary]) -> Tensor:
@@ -244,19 +251,6 @@ def class_average(instance_means: Tensor, weights: Tensor) -> Tensor:
         (K, C).
     """
     return (weights[..., None] * instance_means).sum(dim=1) / weights.sum(dim=1, keepdim=True)
-
-
-def population_covariance(instance_means: Tensor) -> Tensor:
-    """Covariance of the reference means of one class, divided by their number.
-
-    Args:
-        instance_means: (S, C).
-
-    Returns:
-        (C, C).
-    """
-    centred = instance_means - instance_means.mean(dim=0)  # (S, C)
-    return centred.T @ centred / len(instance_means)
 
 
 def leave_one_out_similarity(foreground_means: Tensor, counts: Tensor) -> Tensor:

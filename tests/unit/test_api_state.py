@@ -265,4 +265,4 @@ def test_threads__lose_no_example(make: Any) -> None:
         thread.join()
     index = segmenter.class_names.index("arrow")
     memory = segmenter._segmenter.memory
-    assert [len(memory.references_of(each)) for each in (index, 1 - index)] == [20, 10]
+    assert [len(memory.by_class()[each]) for each in (index, 1 - index)] == [20, 10]

@@ -65,7 +65,7 @@ def test_memory__keeps_what_was_added_when_the_source_changes() -> None:
     memory.add(0, 1, summary)
     for tensor in (summary.mean, summary.foreground_mean, summary.patches):
         tensor.zero_()
-    for kept in memory.references_of(0):
+    for kept in memory.by_class()[0]:
         assert torch.equal(kept.patches, torch.ones(4, 3, dtype=torch.float16))
         assert kept.mean.tolist() == kept.foreground_mean.tolist() == [1, 1, 1]
 
@@ -157,7 +157,7 @@ def test_load__reads_the_dense_maps_of_published_checkpoints(tmp_path: Path) -> 
     state = {f"seg_model.{name}": tensor for name, tensor in tensors.items()}
     torch.save({"state_dict": state}, tmp_path / "published.pth")
     memory = read_memory(tmp_path / "published.pth").load(Memory(max_patches=3))
-    first, second = memory.references_of(0)
+    first, second = memory.by_class()[0]
     assert first.mean.item() == pytest.approx(4 / 1.5)
     assert (second.mean.item(), second.foreground_count) == (7.0, 1)
 
