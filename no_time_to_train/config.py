@@ -2,7 +2,7 @@
 
 Frozen dataclasses whose field docstrings are the help texts of the command line. Checks that need
 only one leaf or one group stand in `__post_init__`; those that compare groups or look at files
-stand in `pl_wrapper/preflight.py`.
+stand in `pl_wrapper/checks.py`.
 """
 
 from __future__ import annotations

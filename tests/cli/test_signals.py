@@ -35,7 +35,7 @@ STAGES = {
     ),
 }
 EVERYWHERE = ("import torch", "import jsonargparse", f"{MODULE}.configure_model")
-FIRST_PICTURE = "no_time_to_train.pl_wrapper.prediction_pictures:save_picture"
+FIRST_PICTURE = "no_time_to_train.pl_wrapper.prediction_visualizations:save_picture"
 DRAWN = "results_analysis/photos/coins_bottom.png"
 # By stage: the point, and what is written by then. The first fsync is that of the saved settings.
 POINTS: dict[str, dict[str, tuple[str, ...]]] = {

@@ -27,7 +27,7 @@ Picture = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 ClassIndex = Mapping[int, int]  # class index by category id
 
 
-def write_prediction_pictures(
+def write_visualizations(
     annotations: CocoAnnotations,
     categories: Sequence[Category],
     records: Sequence[CocoRecord],

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from no_time_to_train.config import DatasetsConfig, ModelConfig, VisualizationConfig
 from no_time_to_train.dataset.images import existing_paths
+from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.encoders.dinov2 import build_encoder
 from no_time_to_train.errors import InputError
@@ -64,11 +65,11 @@ def check_classes(model: ModelConfig, names: Sequence[str], stage: str) -> None:
         )
 
 
-def check_references(model: ModelConfig, datasets: DatasetsConfig) -> None:
-    """Compare what the reference data set yields with what encoder and bank take.
+def read_references(model: ModelConfig, datasets: DatasetsConfig) -> ReferenceDataset:
+    """The reference data set, if it yields what encoder and bank take.
 
     Raises:
-        InputError: Image sizes or numbers of shots differ.
+        InputError: Image sizes, numbers of shots or classes differ, or data are missing.
     """
     data = datasets.fill_memory
     side = model.encoder_cfg.img_size
@@ -83,17 +84,20 @@ def check_references(model: ModelConfig, datasets: DatasetsConfig) -> None:
             f"dataset_cfgs.fill_memory.memory_length is {data.memory_length}, but "
             f"model_cfg.memory_bank_cfg.length is {length}; both are the number of shots"
         )
+    references = ReferenceDataset(data)
+    check_classes(model, references.class_names, "fill_memory")
+    return references
 
 
-def check_picture_sources(pictures: VisualizationConfig, targets: TargetDataset) -> None:
+def check_visualization_sources(wanted: VisualizationConfig, targets: TargetDataset) -> None:
     """Look for the images that the pictures will be drawn over.
 
     Raises:
         InputError: Pictures are wanted, and imgs_path lacks images.
     """
-    if pictures.online_vis and pictures.imgs_path:
+    if wanted.online_vis and wanted.imgs_path:
         images = targets.annotations.images.values()
-        existing_paths(pictures.imgs_path, "model_cfg.test.imgs_path", images)
+        existing_paths(wanted.imgs_path, "model_cfg.test.imgs_path", images)
 
 
 def check_memory(memory: MemoryFile, model: ModelConfig) -> None:
@@ -118,6 +122,19 @@ def check_memory(memory: MemoryFile, model: ModelConfig) -> None:
         raise InputError(
             f"{memory.path} was filled with {memory.info.encoder}, but model_cfg.encoder_cfg.name "
             f"is {encoder}; use the same encoder, or fill the memory again"
+        )
+
+
+def check_width(memory: MemoryFile | None, model: ModelConfig, width: int) -> None:
+    """Compare the features in a memory with those of the encoder.
+
+    Raises:
+        InputError: They have another number of channels.
+    """
+    if memory and memory.size.channels != width:
+        raise InputError(
+            f"{memory.path} holds features of {memory.size.channels} channels, but "
+            f"{model.encoder_cfg.name} makes {width}; use the encoder that filled it"
         )
 
 
