@@ -1,4 +1,4 @@
-"""What travels between the rooms: references and targets in, predictions out.
+"""What travels between the packages: references and targets in, predictions out.
 
 Shape alphabet, here and everywhere: B images, N patches, P positions of any grid, K classes, S
 shots, M masks, C channels, H W pixels, h w mask grid.

@@ -17,5 +17,5 @@ def test_stages__the_row_of_a_mode_leads_to_its_stage(mode: TestMode) -> None:
 
 
 def test_stages__the_table_is_read_without_libraries_that_are_slow_to_import() -> None:
-    look = "import sys, no_time_to_train.pl_wrapper.stages; print({'torch', 'lightning'} & {*sys.modules})"
-    assert subprocess.check_output([sys.executable, "-c", look], text=True) == "set()\n"
+    code = "import sys, no_time_to_train.pl_wrapper.stages as s; print({'torch'} & {*sys.modules})"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
