@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from no_time_to_train.config import DatasetsConfig, ModelConfig, TestMode
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.distributed import gather_everywhere
@@ -34,6 +36,7 @@ class FillMemory(Stage):
         """Give every rank the whole memory."""
         self.segmenter.bank = MemoryBank(gather_everywhere(self.segmenter.bank.summaries))
 
+    @rank_zero_only
     def store(self, command: Command) -> None:
         """Write the memory."""
         info = MemoryInfo(self.model_cfg.encoder_cfg.name, self.data.class_names)

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from no_time_to_train.config import ModelConfig
@@ -54,7 +53,6 @@ def load_classes(
     return memory
 
 
-@rank_zero_only
 def store_memory(path: Path, tensors: Mapping[str, Tensor], info: MemoryInfo) -> None:
     """Write a memory, and say so."""
     write_memory(path, tensors, info)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from no_time_to_train.config import TestMode
 from no_time_to_train.memory.checkpoint import MemoryInfo
 from no_time_to_train.memory.tensors import bank_from_tensors, statistics_to_tensors
@@ -31,6 +33,7 @@ class PostprocessMemory(Stage):
         """Do all of it."""
         self.segmenter.finalise()
 
+    @rank_zero_only
     def store(self, command: Command) -> None:
         """Write the memory, with the class names that were in it."""
         assert self.memory is not None and self.segmenter.statistics is not None
