@@ -50,9 +50,9 @@ Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Orientation = Literal["auto", "shown", "stored"]
 SAM2_STRIDE = 32
 """Pixels per step of SAM 2's coarsest feature map."""
-PICTURES = Path("results_analysis")
+VISUALIZATIONS = Path("results_analysis")
 """Where the pictures of every data set go."""
-MEMORY_PICTURES = "memory_vis"
+MEMORY_VISUALIZATIONS = "memory_vis"
 """The folder in it for pictures of memories."""
 
 
@@ -212,22 +212,22 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if self.dataset_name is not None:
-            check_folder_name(self.dataset_name, "model_cfg.dataset_name", PICTURES)
+            check_folder_name(self.dataset_name, "model_cfg.dataset_name", VISUALIZATIONS)
             require(
-                Path(self.dataset_name).parts[0].casefold() != MEMORY_PICTURES,
+                Path(self.dataset_name).parts[0].casefold() != MEMORY_VISUALIZATIONS,
                 f"model_cfg.dataset_name {self.dataset_name!r} is the folder that vis_memory draws "
                 "into; give it another name",
             )
 
     @property
-    def pictures_folder(self) -> Path:
+    def visualizations_folder(self) -> Path:
         """Where the pictures of predictions go."""
-        return PICTURES / (self.dataset_name or "dataset")
+        return VISUALIZATIONS / (self.dataset_name or "dataset")
 
     @property
-    def memory_pictures_folder(self) -> Path:
+    def memory_visualizations_folder(self) -> Path:
         """Where the pictures of a memory go."""
-        return PICTURES / MEMORY_PICTURES / (self.dataset_name or "dataset")
+        return VISUALIZATIONS / MEMORY_VISUALIZATIONS / (self.dataset_name or "dataset")
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,8 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from no_time_to_train.config import DatasetsConfig, ModelConfig, VisualizationConfig
-from no_time_to_train.dataset.images import existing_paths
+from no_time_to_train.config import DatasetsConfig, ModelConfig
 from no_time_to_train.dataset.references import ReferenceDataset
-from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.encoders.dinov2 import build_encoder
 from no_time_to_train.errors import InputError
 from no_time_to_train.memory.checkpoint import MemoryFile
@@ -87,17 +85,6 @@ def read_references(model: ModelConfig, datasets: DatasetsConfig) -> ReferenceDa
     references = ReferenceDataset(data)
     check_classes(model, references.class_names, "fill_memory")
     return references
-
-
-def check_visualization_sources(wanted: VisualizationConfig, targets: TargetDataset) -> None:
-    """Look for the images that the pictures will be drawn over.
-
-    Raises:
-        InputError: Pictures are wanted, and imgs_path lacks images.
-    """
-    if wanted.online_vis and wanted.imgs_path:
-        images = targets.annotations.images.values()
-        existing_paths(wanted.imgs_path, "model_cfg.test.imgs_path", images)
 
 
 def check_memory(memory: MemoryFile, model: ModelConfig) -> None:

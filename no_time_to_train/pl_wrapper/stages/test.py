@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from no_time_to_train.coco.annotations import CocoAnnotations, image_path
 from no_time_to_train.coco.results import CocoRecord, to_records, warn_if_all_below, write_records
 from no_time_to_train.config import DatasetsConfig, ModelConfig, TestMode
+from no_time_to_train.dataset.images import existing_paths
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.distributed import gather_to_first
 from no_time_to_train.pl_wrapper import checks
@@ -37,13 +38,18 @@ class Test(Stage):
         super().__init__(model_cfg, dataset_cfgs)
         self.data = TargetDataset(dataset_cfgs.test)
         checks.check_classes(model_cfg, self.data.class_names, "test")
-        checks.check_visualization_sources(model_cfg.test, self.data)
+        self._check_visualization_sources()
         self.category_ids = [category.id for category in self.data.categories]
         self.records: dict[int, list[CocoRecord]] = {}
         """Results by position in the data set."""
         self.best_iou = 0.0
         """Highest predicted IoU of all proposals, dropped ones included."""
         self._writer = BackgroundWriter()
+
+    def _check_visualization_sources(self) -> None:
+        config, images = self.model_cfg.test, self.data.annotations.images.values()
+        if config.online_vis and config.imgs_path:
+            existing_paths(config.imgs_path, "model_cfg.test.imgs_path", images)
 
     def image_paths(self) -> list[Path]:
         """The targets, and what their pictures are drawn over."""
@@ -53,7 +59,7 @@ class Test(Stage):
     def visualization_paths(self) -> list[Path]:
         """One picture per target, where they are wanted."""
         wanted = self.model_cfg.test.online_vis
-        return self._paths_in(self.model_cfg.pictures_folder) if wanted else []
+        return self._paths_in(self.model_cfg.visualizations_folder) if wanted else []
 
     def _paths_in(self, folder: str | Path) -> list[Path]:
         images = self.data.annotations.images.values()
@@ -120,9 +126,9 @@ class Test(Stage):
             self.data.categories,
             records,
             config.test.imgs_path or data.root,
-            config.pictures_folder,
+            config.visualizations_folder,
             config.test.vis_thr,
             data.orientation,
         )
-        logger.info("%d pictures in %s", len(paths), config.pictures_folder)
+        logger.info("%d pictures in %s", len(paths), config.visualizations_folder)
         warn_if_all_below(records, config.test.vis_thr)

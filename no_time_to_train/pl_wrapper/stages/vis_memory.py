@@ -31,7 +31,7 @@ class VisMemory(Stage):
     def __init__(self, model_cfg: ModelConfig, dataset_cfgs: DatasetsConfig) -> None:
         super().__init__(model_cfg, dataset_cfgs)
         self.data = read_references(model_cfg, dataset_cfgs)
-        self.folder = model_cfg.memory_pictures_folder
+        self.folder = model_cfg.memory_visualizations_folder
         self._staged: StagingFolder | None = None
 
     def visualization_paths(self) -> list[Path]:
