@@ -115,8 +115,10 @@ class Sam2InferConfig:
     merging: str = "semantic_soft"
     """How scores of overlapping masks of a class are lowered: semantic_soft as published, soft
     without the features' cosine, hard (0 inside a better mask), or diffusion."""
+    hard_thr: float = 1.0
+    """Where merging is hard: share inside a better mask at or above which a score becomes 0."""
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
-    """Read where merging is diffusion."""
+    """Where merging is diffusion: its parameters."""
 
     def __post_init__(self) -> None:
         sides = self.points_per_side
@@ -137,6 +139,10 @@ class Sam2InferConfig:
             self.cls_num_per_mask >= 1 or self.cls_num_per_mask == -1,
             "sam2_infer_cfgs.cls_num_per_mask must be 1 or more, or -1 for all, "
             f"got {self.cls_num_per_mask}",
+        )
+        require(
+            0 < self.hard_thr <= 1,
+            f"sam2_infer_cfgs.hard_thr must be above 0 and at most 1, got {self.hard_thr}",
         )
 
 

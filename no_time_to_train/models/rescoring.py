@@ -5,7 +5,7 @@ mask j < i is w_ij = |M_i and M_j| / |M_i|, and v_i = max_j w_ij. What becomes o
 
     semantic_soft   s_i * sqrt(1 - max_j w_ij * max(0, cos(f_i, f_j))), f mean features
     soft            s_i * sqrt(1 - v_i)
-    hard            0 where v_i = 1, the mask lies in a better one; else s_i
+    hard            0 where v_i >= threshold, the mask lies in a better one; else s_i
     diffusion       s_i * max(0, 1 - pi_i) ^ power, pi = alpha * P pi + (1 - alpha) * v
 
 Soft and hard merging: arXiv 2507.02798, section 3. Diffusion: FSOD-VFM, a later work built upon it.
@@ -84,9 +84,9 @@ def soft_decay(overlaps: Tensor) -> Tensor:
     return (1 - overlaps.amax(dim=1)).clamp(min=0).sqrt()
 
 
-def hard_decay(overlaps: Tensor) -> Tensor:
-    """Factors (n,), 0 for masks that lie in a better one, from overlaps (n, n)."""
-    return (overlaps.amax(dim=1) < 1).to(overlaps.dtype)
+def hard_decay(overlaps: Tensor, threshold: float) -> Tensor:
+    """Factors (n,), 0 for masks of which that share lies in a better one, from overlaps (n, n)."""
+    return (overlaps.amax(dim=1) < threshold).to(overlaps.dtype)
 
 
 def diffusion_decay(overlaps: Tensor, alpha: float, power: float, normalise: bool) -> Tensor:
@@ -124,7 +124,7 @@ def _diffusion(settings: DiffusionConfig) -> OverlapRescorer:
 RESCORERS: dict[str, Callable[[Sam2InferConfig], Rescorer]] = {
     "semantic_soft": lambda settings: OverlapRescorer(soft_decay, semantic=True),
     "soft": lambda settings: OverlapRescorer(soft_decay),
-    "hard": lambda settings: OverlapRescorer(hard_decay),
+    "hard": lambda settings: OverlapRescorer(partial(hard_decay, threshold=settings.hard_thr)),
     "diffusion": lambda settings: _diffusion(settings.diffusion),
 }
 """How `sam2_infer_cfgs.merging` builds what it names."""

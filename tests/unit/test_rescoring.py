@@ -55,6 +55,7 @@ EXPECTED = {
     "soft": (Sam2InferConfig(merging="soft"), [1, 0, 0, 0.5**0.5, 0, 1]),
     "semantic_soft": (Sam2InferConfig(), [1, 0, 0, 0.5**0.5, 0, 1]),
     "hard": (Sam2InferConfig(merging="hard"), [1, 0, 0, 1, 0, 1]),
+    "harder": (Sam2InferConfig(merging="hard", hard_thr=0.5), [1, 0, 0, 0, 0, 1]),
     "released": (diffusion(normalise=False), [1, 0.547723, 0.3, 0.680515, 0, 1]),
     "paper": (diffusion(), [1, 0.547723, 0.441588, 0.716589, 0.399875, 1]),
     "power": (diffusion(power=1), [1, 0.3, 0.195, 0.5135, 0.1599, 1]),
@@ -159,3 +160,9 @@ def test_build_rescorer__names_those_that_there_are() -> None:
 def test_diffusion_config__has_bounds(setting: str, value: float, message: str) -> None:
     with pytest.raises(InputError, match=message):
         DiffusionConfig(**{setting: value})
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.01, float("nan")])
+def test_hard_threshold__has_bounds(threshold: float) -> None:
+    with pytest.raises(InputError, match=r"hard_thr must be above 0 and at most 1, got "):
+        Sam2InferConfig(hard_thr=threshold)
