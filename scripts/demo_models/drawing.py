@@ -53,7 +53,7 @@ class Layout:
     grey: float = 0.25
     """Share of pictures without colour."""
     rows: float = 0.0
-    """Share of pictures in which objects of one kind stand in rows, little room between them."""
+    """Share of pictures in which objects of one kind stand in rows, close together."""
     alike: float = 0.15
     """Share of pictures whose background has the colours of an object."""
 
@@ -147,7 +147,7 @@ def _scattered_poses(rng: Generator, layout: Layout) -> list[_Pose]:
         radius = side * np.exp(np.clip(base + rng.uniform(-spread, spread), low, high))
         for _ in range(12):
             centre = rng.uniform(0.7 * radius, side - 0.7 * radius, 2)
-            if _has_room(centre, radius, poses, axes, layout.overlap):
+            if _fits(centre, radius, poses, axes, layout.overlap):
                 frame = radius * axes[:, None] * _turn(rng.uniform(0, 2 * np.pi))
                 poses.append(_Pose(centre, frame, radius))
                 break
@@ -178,7 +178,7 @@ def _stretch(rng: Generator) -> NDArray[np.float64]:
     return np.array([stretch, 1 / stretch])
 
 
-def _has_room(
+def _fits(
     centre: NDArray[np.float64],
     radius: float,
     poses: Sequence[_Pose],

@@ -40,7 +40,7 @@ class Prompts:
 
 
 def normalise(image: NDArray[np.uint8]) -> Tensor:
-    """An RGB image (H, W, 3) as the networks want it, (3, H, W)."""
+    """An RGB image (H, W, 3) as the networks take it, (3, H, W)."""
     return imagenet_normalise(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)[0]
 
 

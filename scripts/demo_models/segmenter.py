@@ -256,7 +256,7 @@ def _metrics(ious: Tensor, predicted: Tensor, near: Tensor) -> Tensor:
 
 
 def draw_batch(rng: Generator, phase: Phase) -> list[Prompts]:
-    """Draw as many scenes with prompts as the phase wants."""
+    """Draw as many scenes with prompts as a step of the phase takes."""
     batch: list[Prompts] = []
     while len(batch) < phase.batch:
         count = rng.integers(KINDS[0], KINDS[1] + 1)
