@@ -30,7 +30,7 @@ from no_time_to_train.dataset.images import (
     to_tensor,
 )
 from no_time_to_train.dataset.instance_masks import to_mask
-from no_time_to_train.encoders.dinov2 import build_encoder
+from no_time_to_train.encoders import build_encoder
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file
 from no_time_to_train.memory.bank import MemoryBank
@@ -48,7 +48,7 @@ from no_time_to_train.memory.tensors import (
     statistics_to_tensors,
 )
 from no_time_to_train.models.segmenter import Segmenter
-from no_time_to_train.proposers.point_grid import build_proposer
+from no_time_to_train.proposers import build_proposer
 from no_time_to_train.structures import Reference, Target
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]

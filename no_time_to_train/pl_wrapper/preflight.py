@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from no_time_to_train.config import DatasetsConfig, ModelConfig, VisualizationConfig
 from no_time_to_train.dataset.images import existing_paths
 from no_time_to_train.dataset.targets import TargetDataset
-from no_time_to_train.encoders.dinov2 import build_encoder
+from no_time_to_train.encoders import build_encoder
 from no_time_to_train.errors import InputError
 from no_time_to_train.memory.checkpoint import MemoryFile
 from no_time_to_train.memory.layout import Kind
 from no_time_to_train.networks import WeightsError
-from no_time_to_train.proposers.point_grid import build_proposer
+from no_time_to_train.proposers import build_proposer
 
 logger = logging.getLogger(__name__)
 

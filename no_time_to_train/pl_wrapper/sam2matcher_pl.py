@@ -18,7 +18,7 @@ from no_time_to_train.config import DataLoadConfig, DatasetsConfig, ModelConfig,
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.distributed import RankSampler, gather_everywhere, gather_to_first
-from no_time_to_train.encoders.dinov2 import build_encoder
+from no_time_to_train.encoders import build_encoder
 from no_time_to_train.errors import InputError
 from no_time_to_train.memory.bank import MemoryBank
 from no_time_to_train.memory.checkpoint import MemoryFile, MemoryInfo, read_memory
@@ -33,7 +33,7 @@ from no_time_to_train.pl_wrapper import preflight
 from no_time_to_train.pl_wrapper.background import Background
 from no_time_to_train.pl_wrapper.loading import ImageLoader
 from no_time_to_train.pl_wrapper.memory_pictures import MemoryPictures
-from no_time_to_train.proposers.point_grid import build_proposer
+from no_time_to_train.proposers import build_proposer
 from no_time_to_train.structures import Prediction, Reference, Target
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from no_time_to_train.checkpoint_files import check_checkpoint, check_finite
 from no_time_to_train.config import ComputeConfig, ModelConfig
 from no_time_to_train.networks import REPAIR, set_compute, weights_errors
-from no_time_to_train.preprocessing import imagenet_normalise, resize_square
+from no_time_to_train.preprocessing import normalise, resize_square
 from no_time_to_train.structures import Proposals
 from sam2 import ImageFeatures, ImageModel, build_sam2
 
@@ -84,7 +84,7 @@ class PointProposer(nn.Module):
         Args:
             images: (B, 3, H, W) float32 in [0, 1], RGB, of any size; resized here.
         """
-        inputs = imagenet_normalise(resize_square(images, self.network.image_size))
+        inputs = normalise(resize_square(images, self.network.image_size))
         return self.network.encode(inputs.to(self.network.dtype))
 
     def propose(self, features: ImageFeatures) -> Proposals:

@@ -9,8 +9,8 @@ import torch
 
 from no_time_to_train.config import ComputeConfig, EncoderConfig, ModelConfig, Sam2InferConfig
 from no_time_to_train.dataset.images import read_image, to_tensor
-from no_time_to_train.encoders.dinov2 import build_encoder
-from no_time_to_train.proposers.point_grid import build_proposer
+from no_time_to_train.encoders import build_encoder
+from no_time_to_train.proposers import build_proposer
 
 ROOT = Path(__file__).resolve().parents[2]
 
