@@ -12,10 +12,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def normalise(
-    images: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
-) -> Tensor:
-    """Subtract a mean and divide by a standard deviation, by default those of ImageNet.
+def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Subtract a mean and divide by a standard deviation.
 
     Args:
         images: (B, 3, H, W) float in [0, 1], RGB.
@@ -28,6 +26,11 @@ def normalise(
     means = torch.tensor(mean, dtype=images.dtype, device=images.device)
     stds = torch.tensor(std, dtype=images.dtype, device=images.device)
     return (images - means[:, None, None]) / stds[:, None, None]
+
+
+def imagenet_normalise(images: Tensor) -> Tensor:
+    """Normalise images (B, 3, H, W) with mean and standard deviation of ImageNet."""
+    return normalise(images, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def unit_range(pixels: Tensor) -> Tensor:

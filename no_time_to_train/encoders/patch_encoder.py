@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ class PatchEncoder(nn.Module):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Any,
         image_size: int,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
@@ -26,14 +27,14 @@ class PatchEncoder(nn.Module):
         """Put a network behind its preprocessing.
 
         Args:
-            network: With its weights: normalised images (B, 3, S, S) to patch features (B, N, C),
+            network: A module with its weights: normalised images (B, 3, S, S) to patch features (B, N, C),
                 C its `embed_dim`, patches of `patch_size` pixels.
             image_size: Side of its input in pixels, a multiple of the patch size.
             mean: Of the images that it was trained on, RGB in [0, 1].
             std: Of these, likewise.
         """
         super().__init__()
-        self.network = network
+        self.network: Any = network
         self.image_size = image_size
         self.mean, self.std = tuple(mean), tuple(std)
 
@@ -55,7 +56,8 @@ class PatchEncoder(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """Number format of the weights."""
-        return next(self.network.parameters()).dtype
+        dtype: torch.dtype = next(self.network.parameters()).dtype
+        return dtype
 
     def set_compute(self, compute: ComputeConfig) -> None:
         """Let the network compute in another number format, or compiled; in place."""

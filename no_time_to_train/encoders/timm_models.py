@@ -32,9 +32,9 @@ class TimmPatches(nn.Module):
         model: As `timm.create_model` makes it.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
         self.embed_dim: int = model.num_features
         patch = model.patch_embed.patch_size
         self.patch_size: int = patch if isinstance(patch, int) else patch[0]
@@ -130,18 +130,17 @@ def _check_grid(sketch: TimmPatches, name: str, side: int) -> None:
         raise _no_transformer(name)
 
 
-def _with_weights(name: str, side: int, path: str | None) -> nn.Module:
+def _with_weights(name: str, side: int, path: str | None) -> Any:
     """The network with the weights of a file, which has to hold all of them and no other."""
     timm = _timm()
     if path is None:
         try:
-            model: nn.Module = timm.create_model(name, pretrained=True, img_size=side)
+            return timm.create_model(name, pretrained=True, img_size=side)
         except Exception as error:  # of the network, of the hub's package, of requests
             raise WeightsError(
                 f"the weights of {name} cannot be downloaded ({_brief(error)}); put the file on "
                 "this machine and give its path"
             ) from error
-        return model
     _check_file(Path(path), name)
     source = {"file": path, "custom_load": False}
     try:

@@ -18,7 +18,7 @@ from no_time_to_train.config import DataLoadConfig, DatasetsConfig, ModelConfig,
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.distributed import RankSampler, gather_everywhere, gather_to_first
-from no_time_to_train.encoders import build_encoder
+from no_time_to_train.encoders import build_encoder, input_size
 from no_time_to_train.errors import InputError
 from no_time_to_train.memory.bank import MemoryBank
 from no_time_to_train.memory.checkpoint import MemoryFile, MemoryInfo, read_memory
@@ -57,7 +57,7 @@ class Sam2MatcherLightningModel(LightningModule):
     """Fills, finalises, shows or uses a reference memory, as the test mode says.
 
     Construction checks settings and data; networks are built when the trainer starts. Results are
-    left in `segmenter`, `records`, `best_iou` (of all proposals, also dropped ones) and `pictures`
+    left in `segmenter`, `records`, `best_score` (of all proposals, dropped ones too) and `pictures`
     for the command line to store.
     """
 
@@ -87,7 +87,7 @@ class Sam2MatcherLightningModel(LightningModule):
         self.stage = STAGES[test_mode]
         self.memory: MemoryFile | None = None
         self.records: dict[int, list[CocoRecord]] = {}
-        self.best_iou = 0.0
+        self.best_score = 0.0
         preflight.check_weights(model_cfg, self.stage.encoder, self.stage.proposer)
         self.references = self._read_references() if self.stage.references else None
         self.targets = self._read_targets() if self.stage.targets else None
@@ -165,12 +165,15 @@ class Sam2MatcherLightningModel(LightningModule):
         """Build the networks that the stage needs; Lightning calls this on every rank."""
         if self.stage.encoder and self.segmenter.encoder is None:
             with preflight.naming(preflight.ENCODER_WEIGHTS):
-                self.segmenter.encoder = build_encoder(self.model_cfg)
-            self._check_width(self.segmenter.encoder.width)
+                encoder = self.segmenter.encoder = build_encoder(self.model_cfg)
+            self._check_width(encoder.width)
+            if self.references:
+                preflight.check_image_size(self.dataset_cfgs, input_size(encoder))
         if self.stage.proposer and self.segmenter.proposer is None:
             side = self.dataset_cfgs.test.image_size
+            images = self.targets.annotations.images if self.targets else None
             with preflight.naming(preflight.SAM2_WEIGHTS):
-                self.segmenter.proposer = build_proposer(self.model_cfg, side)
+                self.segmenter.proposer = build_proposer(self.model_cfg, side, images)
 
     def _check_width(self, width: int) -> None:
         found = self.memory.size.channels if self.memory else width
@@ -196,10 +199,10 @@ class Sam2MatcherLightningModel(LightningModule):
         """Tell how far a run that found nothing was from finding something."""
         if not any(self.records.values()):
             logger.warning(
-                "Nothing was found in %d images: the best predicted IoU of a proposal was %.2f, "
+                "Nothing was found in %d images: the best score of a proposal was %.2f, "
                 "and sam2_infer_cfgs.iou_thr is %s",
                 len(self.records),
-                self.best_iou,
+                self.best_score,
                 self.model_cfg.sam2_infer_cfgs.iou_thr,
             )
 
@@ -247,8 +250,8 @@ class Sam2MatcherLightningModel(LightningModule):
         self.background.finish()
         self.records = gather_to_first(self.records)
         assert self.segmenter.proposer is not None
-        best = float(self.segmenter.proposer.network.best_iou or 0)
-        self.best_iou = max(gather_to_first({self.global_rank: best}).values(), default=best)
+        best = self.segmenter.proposer.best_score
+        self.best_score = max(gather_to_first({self.global_rank: best}).values(), default=best)
 
     def _gather_nothing(self) -> None:
         """Every rank has the same already."""

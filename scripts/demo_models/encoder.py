@@ -30,7 +30,7 @@ from dinov2 import build_dinov2
 from dinov2.vision_transformer import VisionTransformer
 from no_time_to_train.dataset.crops import crop_and_resize, crop_box
 from no_time_to_train.models.matching import linear_upsampling
-from no_time_to_train.preprocessing import normalise
+from no_time_to_train.preprocessing import imagenet_normalise
 
 NAME = "dinov2_demo"
 PATCH, CELL = 14, 4
@@ -131,7 +131,7 @@ def draw_portrait(rng: Generator, kind: Kind, index: int, side: int, grey: float
     weights = F.interpolate(mask[None, None], (grid, grid), mode="nearest").flatten(1)  # (1, N)
     patches = torch.where(weights[0] > 0.5, index, OTHER)
     return View(
-        normalise(image[None])[0], weights / weights.sum(), torch.tensor([index]), patches
+        imagenet_normalise(image[None])[0], weights / weights.sum(), torch.tensor([index]), patches
     )
 
 
@@ -154,7 +154,7 @@ def draw_view(rng: Generator, kinds: list[Kind], side: int, grey: float) -> View
     weights = (rows.T @ (masks.float() @ rows)).flatten(1)  # (M, N)
     weights = weights / masks.flatten(1).sum(dim=1, keepdim=True)
     patches = _patch_kinds(scene.labels, objects)
-    return View(normalise(image[None])[0], weights, found, patches)
+    return View(imagenet_normalise(image[None])[0], weights, found, patches)
 
 
 def _to_tensor(scene: Scene) -> Tensor:

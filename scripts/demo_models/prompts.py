@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from no_time_to_train.preprocessing import normalise
+from no_time_to_train.preprocessing import imagenet_normalise
 from sam2.image_model import MASK_STRIDE
 
 CLICKS, BOXES, MISSES = 12, 3, 2
@@ -41,7 +41,7 @@ class Questions:
 
 def normalise(image: NDArray[np.uint8]) -> Tensor:
     """An RGB image (H, W, 3) as the networks want it, (3, H, W)."""
-    return normalise(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)[0]
+    return imagenet_normalise(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)[0]
 
 
 def ask(rng: Generator, scene: Scene) -> Questions | None:

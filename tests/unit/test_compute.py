@@ -57,7 +57,7 @@ def test_proposer__half_precision_moves_scores_and_masks_little(
     assert proposer.points.dtype == torch.float32, "pixels of a large image need all their digits"
     found = []
     for each in (exact, proposer):
-        features = each.encode(scene)
+        features = each.encode(scene, [])
         found.append(each.network.best_masks(features, each.points, 0.0, chunk_size=12))
     (logits, ious), (half_logits, half_ious) = found
     assert half_ious.dtype == torch.float32
@@ -80,7 +80,7 @@ def test_compiled__same_as_uncompiled(scene: torch.Tensor, precision: str, most:
     for compiled in (False, True):
         encoder = build_encoder(settings(precision, compiled))
         proposer = build_proposer(settings(precision, compiled))
-        network, features = proposer.network, proposer.encode(scene)
+        network, features = proposer.network, proposer.encode(scene, [])
         logits, ious = network.predict_points(features, proposer.points)
         best_logits, best_ious = network.best_masks(features, proposer.points, 0.0, chunk_size=12)
         assert len(best_logits) == len(best_ious)
