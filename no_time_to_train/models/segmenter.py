@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from no_time_to_train.config import Sam2InferConfig
-from no_time_to_train.encoders.dinov2 import PatchEncoder
+from no_time_to_train.encoders import Encoder
 from no_time_to_train.errors import InputError
 from no_time_to_train.memory.bank import (
     ClassStatistics,
@@ -19,12 +19,12 @@ from no_time_to_train.memory.bank import (
     summarise,
 )
 from no_time_to_train.memory.prototypes import class_prototypes, overlapped_patches, patch_weights
-from no_time_to_train.models.mask_ops import any_pixel, mask_boxes, upsample_masks
+from no_time_to_train.models.mask_ops import any_pixel, draw_masks, mask_boxes
 from no_time_to_train.models.matching import classify, mask_features
 from no_time_to_train.models.rescoring import Rescorer, build_rescorer
 from no_time_to_train.models.suppression import suppress
 from no_time_to_train.preprocessing import unit_range
-from no_time_to_train.proposers.point_grid import PointProposer
+from no_time_to_train.proposers import Proposer
 from no_time_to_train.structures import Candidates, Prediction, Proposals, Reference, Target
 
 logger = logging.getLogger(__name__)
@@ -43,8 +43,8 @@ class Segmenter(nn.Module):
     def __init__(
         self,
         settings: Sam2InferConfig,
-        encoder: PatchEncoder | None = None,
-        proposer: PointProposer | None = None,
+        encoder: Encoder | None = None,
+        proposer: Proposer | None = None,
         rescorer: Rescorer | None = None,
         most_patches: int = 1 << 20,
     ) -> None:
@@ -113,7 +113,7 @@ class Segmenter(nn.Module):
         images = unit_range(pixels)
         patches = self._encoder()(images)  # (B, N, C)
         _check_features(patches, targets)
-        features = self.proposer.encode(images)
+        features = self.proposer.encode(images, targets)
         predictions = []
         for index, target in enumerate(targets):
             proposals = self.proposer.propose(features[index])
@@ -149,7 +149,7 @@ class Segmenter(nn.Module):
         """
         limit = self.settings.num_out_instance
         candidates = suppress(candidates, self.settings.nms_thr, PRE_MERGE_FACTOR * limit)
-        masks, boxes = upsample_masks(candidates.proposals.logits[candidates.rows], size)
+        masks, boxes = draw_masks(candidates, size)
         visible = any_pixel(masks.flatten(1), 1)
         masks, boxes, candidates = masks[visible], boxes[visible], candidates[visible]
         labels, features = candidates.labels, candidates.features[candidates.rows]
@@ -171,7 +171,7 @@ class Segmenter(nn.Module):
         patches: Tensor = self._encoder()(self._stack(images))
         return patches
 
-    def _encoder(self) -> PatchEncoder:
+    def _encoder(self) -> Encoder:
         if self.encoder is None:
             raise RuntimeError("this stage was built without an encoder")
         return self.encoder

@@ -18,7 +18,7 @@ from dinov2 import build_dinov2
 from no_time_to_train.coco.results import CocoRecord, to_records
 from no_time_to_train.config import ComputeConfig, Sam2InferConfig
 from no_time_to_train.dataset.images import read_image, to_pixels
-from no_time_to_train.encoders.dinov2 import PatchEncoder
+from no_time_to_train.encoders.patch_encoder import PatchEncoder
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.proposers.point_grid import PointProposer
 from no_time_to_train.structures import Prediction, Proposals, Target
@@ -81,7 +81,7 @@ class Parts:
 
     def read(self, path: Path) -> Target:
         """An image as `test` reads it."""
-        side = self.proposer.network.image_size
+        side = self.proposer.image_size
         picture = read_image(path)
         pixels = to_pixels(picture.resize((side, side), Image.Resampling.BICUBIC))
         return Target(pixels, (picture.height, picture.width))
@@ -93,7 +93,7 @@ class Parts:
         if self.prototypes is None:
             self.prototypes = spread(patches, self.networks.classes)
             self.segmenter.prototypes = self.prototypes
-        return patches, self.proposer.encode(images)
+        return patches, self.proposer.encode(images, [target])
 
 
 @dataclass(frozen=True)

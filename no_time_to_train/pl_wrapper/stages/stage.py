@@ -15,11 +15,11 @@ from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.config import DatasetsConfig, ModelConfig, TestMode
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
-from no_time_to_train.encoders.dinov2 import build_encoder
+from no_time_to_train.encoders import build_encoder, input_size
 from no_time_to_train.memory.checkpoint import MemoryFile
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.pl_wrapper import checks
-from no_time_to_train.proposers.point_grid import build_proposer
+from no_time_to_train.proposers import build_proposer
 
 Measure = Callable[[CocoAnnotations, Sequence[int], Sequence[CocoRecord]], None]
 
@@ -94,12 +94,17 @@ class Stage(ABC, Callback):
         """
         if self.needs_encoder and self.segmenter.encoder is None:
             with checks.naming(checks.ENCODER_WEIGHTS):
-                self.segmenter.encoder = build_encoder(self.model_cfg)
-            checks.check_width(self.memory, self.model_cfg, self.segmenter.encoder.width)
+                encoder = self.segmenter.encoder = build_encoder(self.model_cfg)
+            checks.check_width(self.memory, self.model_cfg, encoder.width)
+            if isinstance(self.data, ReferenceDataset):
+                checks.check_image_size(self.dataset_cfgs, input_size(encoder))
         if self.needs_proposer and self.segmenter.proposer is None:
             with checks.naming(checks.SAM2_WEIGHTS):
                 side = self.dataset_cfgs.test.image_size
-                self.segmenter.proposer = build_proposer(self.model_cfg, side)
+                images = (
+                    self.data.annotations.images if isinstance(self.data, TargetDataset) else None
+                )
+                self.segmenter.proposer = build_proposer(self.model_cfg, side, images)
 
     @abstractmethod
     def step(self, batch: list[Any]) -> None:

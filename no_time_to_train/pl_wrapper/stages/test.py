@@ -42,8 +42,8 @@ class Test(Stage):
         self.category_ids = [category.id for category in self.data.categories]
         self.records: dict[int, list[CocoRecord]] = {}
         """Results by position in the data set."""
-        self.best_iou = 0.0
-        """Highest predicted IoU of all proposals, dropped ones included."""
+        self.best_score = 0.0
+        """Of all proposals, dropped ones included."""
         self._writer = BackgroundWriter()
 
     def _check_visualization_sources(self) -> None:
@@ -83,8 +83,8 @@ class Test(Stage):
         self._writer.finish()
         self.records = gather_to_first(self.records)
         assert self.segmenter.proposer is not None
-        best = float(self.segmenter.proposer.network.best_iou or 0)
-        self.best_iou = max(gather_to_first({best: None}), default=best)
+        best = self.segmenter.proposer.best_score
+        self.best_score = max(gather_to_first({best: None}), default=best)
 
     @rank_zero_only
     def store(self, command: Command) -> None:
@@ -112,10 +112,10 @@ class Test(Stage):
         """Tell how far a run that found nothing was from finding something."""
         if not any(self.records.values()):
             logger.warning(
-                "Nothing was found in %d images: the best predicted IoU of a proposal was %.2f, "
+                "Nothing was found in %d images: the best score of a proposal was %.2f, "
                 "and sam2_infer_cfgs.iou_thr is %s",
                 len(self.records),
-                self.best_iou,
+                self.best_score,
                 self.model_cfg.sam2_infer_cfgs.iou_thr,
             )
 
