@@ -18,7 +18,13 @@ from lightning import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
 from no_time_to_train import config_files
-from no_time_to_train.config import ClassNames, DataLoadConfig, DatasetsConfig, ModelConfig
+from no_time_to_train.config import (
+    ClassNames,
+    DataLoadConfig,
+    DatasetsConfig,
+    ModelConfig,
+    read_class_names,
+)
 from no_time_to_train.errors import InputError
 
 PARSER_MODE = "published_yaml"
@@ -55,24 +61,6 @@ REWRITES = (  # of what jsonargparse says, into what a person would say
 def current_class_paths(text: str) -> str:
     """Rename the package that published configs take callbacks and loggers from."""
     return re.sub(r"\bpytorch_lightning\.", "lightning.pytorch.", text)
-
-
-def read_class_names(value: Any) -> ClassNames:
-    """Class names from `boat,bird` or from a YAML list.
-
-    Raises:
-        ValueError: An entry is no text; YAML reads a bare `no` or `yes` as a truth value.
-    """
-    if not isinstance(value, str | list | tuple):
-        raise ValueError(f"class names are a list such as boat,bird, got {value!r}")
-    names = value.split(",") if isinstance(value, str) else list(value)
-    wrong = [name for name in names if not isinstance(name, str)]
-    if wrong:
-        raise ValueError(f"class name {wrong[0]!r} is not text; quote it in the YAML file")
-    stripped = [name.strip() for name in names]
-    if not all(stripped):
-        raise ValueError(f"there is an empty class name in {value!r}; write them as boat,bird")
-    return ClassNames(stripped)
 
 
 def register() -> None:

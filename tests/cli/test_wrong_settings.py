@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tests.cli.conftest import (
     CONFIGS,
     DATA,
     MODEL,
+    PICKS,
     ROOT,
     Outcome,
     base,
@@ -209,9 +211,12 @@ def test_memory_length__must_match_the_bank(bench: Path) -> None:
     assert_one_line(outcome, "memory_length", "5", "number of shots")
 
 
-def test_memory_length__must_match_the_reference_set(bench: Path) -> None:
-    outcome = fill(*settings(m_memory_bank_cfg__length=2, f_memory_length=2))
-    assert_one_line(outcome, "memory_length", "motorcycle has 1", "coin has 1")
+def test_memory_length__must_not_be_below_the_reference_set(bench: Path) -> None:
+    coins = [{"img_id": 1, "ann_ids": [1]}, {"img_id": 1, "ann_ids": [2]}]
+    Path("two.json").write_text(json.dumps({**PICKS, "11": coins}))
+    outcome = fill(*settings(f_memory_pkl="two.json"))
+    assert_one_line(outcome, "memory_length", "is 1 ", "two.json", "coin has 2")
+    assert "motorcycle" not in outcome.err
 
 
 def test_image_size__must_match_the_encoder(bench: Path) -> None:
