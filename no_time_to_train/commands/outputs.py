@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from no_time_to_train.errors import InputError
-from no_time_to_train.evaluation.coco import Evaluation
 from no_time_to_train.files import atomic_write
 
 if TYPE_CHECKING:
     from lightning import Trainer
+
+    from no_time_to_train.evaluation.coco import Evaluation
 
 LOG_FILES = ("config.yaml", "metrics.json", "metrics.csv")
 """In the log folder; an older metrics.csv is removed by the logger, also where it logs nothing."""

@@ -11,6 +11,7 @@ from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.encoders.dinov2 import build_encoder
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.networks import WeightsError
+from no_time_to_train.pl_wrapper.setting_checks import check_references
 from no_time_to_train.proposers.point_grid import build_proposer
 
 ENCODER_WEIGHTS = "model_cfg.encoder_ckpt_path"
@@ -63,19 +64,7 @@ def read_references(model: ModelConfig, datasets: DatasetsConfig) -> ReferenceDa
     Raises:
         InputError: Image sizes, numbers of shots or classes differ, or data are missing.
     """
-    data = datasets.fill_memory
-    side = model.encoder_cfg.img_size
-    if data.image_size != side:
-        raise InputError(
-            f"dataset_cfgs.fill_memory.image_size is {data.image_size}, but "
-            f"model_cfg.encoder_cfg.img_size is {side}; give both the same value"
-        )
-    length = model.memory_bank_cfg.length
-    if data.memory_length != length:
-        raise InputError(
-            f"dataset_cfgs.fill_memory.memory_length is {data.memory_length}, but "
-            f"model_cfg.memory_bank_cfg.length is {length}; both are the number of shots"
-        )
-    references = ReferenceDataset(data)
+    check_references(model, datasets)
+    references = ReferenceDataset(datasets.fill_memory)
     check_classes(model, references.class_names, "fill_memory")
     return references
