@@ -15,7 +15,6 @@ class PostprocessMemory(Stage):
     """Condenses a filled memory into statistics per class; one step, the same on every rank."""
 
     mode = TestMode.postprocess_memory
-    needs_encoder = False
     needs_classes = False
 
     def step(self, batch: list[Any]) -> None:

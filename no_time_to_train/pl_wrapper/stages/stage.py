@@ -22,6 +22,7 @@ from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.checkpoint import MemoryFile, read_memory, write_memory
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.pl_wrapper import checks
+from no_time_to_train.pl_wrapper.stages import STAGES
 from no_time_to_train.proposers.point_grid import build_proposer
 
 logger = logging.getLogger(__name__)
@@ -49,8 +50,6 @@ class Stage(ABC, Callback):
     """
 
     mode: ClassVar[TestMode]
-    needs_encoder = True
-    needs_proposer = False
     needs_classes = True
     """Whether it takes up a memory that is post-processed, or one that is only filled."""
     may_be_limited = False
@@ -70,6 +69,8 @@ class Stage(ABC, Callback):
         """
         self.model_cfg, self.dataset_cfgs = model_cfg, dataset_cfgs
         self.memory_file: MemoryFile | None = None
+        reads = STAGES[self.mode].reads
+        self.needs_encoder, self.needs_proposer = "encoder" in reads, "sam2" in reads
         checks.check_weights(model_cfg, self.needs_encoder, self.needs_proposer)
         self.data = self.read_data()
         names = self.data.class_names if self.data else []

@@ -29,7 +29,6 @@ class Test(Stage):
 
     __test__ = False  # not a test case, whatever pytest makes of the name
     mode = TestMode.test
-    needs_proposer = True
     may_be_limited = True
     data: TargetDataset
 
