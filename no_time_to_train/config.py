@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from no_time_to_train.bounds import (
     MAX_CONTEXT_RATIO,
@@ -74,6 +74,24 @@ class ClassNames(tuple[str, ...]):
     """Class names; on the command line a comma-separated list such as `boat,bird`."""
 
     __slots__ = ()
+
+
+def read_class_names(value: Any) -> ClassNames:
+    """Class names from `boat,bird` or from a YAML list.
+
+    Raises:
+        ValueError: An entry is no text; YAML reads a bare `no` or `yes` as a truth value.
+    """
+    if not isinstance(value, str | list | tuple):
+        raise ValueError(f"class names are a list such as boat,bird, got {value!r}")
+    names = value.split(",") if isinstance(value, str) else list(value)
+    wrong = [name for name in names if not isinstance(name, str)]
+    if wrong:
+        raise ValueError(f"class name {wrong[0]!r} is not text; quote it in the YAML file")
+    stripped = [name.strip() for name in names]
+    if not all(stripped):
+        raise ValueError(f"there is an empty class name in {value!r}; write them as boat,bird")
+    return ClassNames(stripped)
 
 
 @dataclass(frozen=True)
@@ -213,7 +231,7 @@ class MemoryBankConfig:
     category_num: int = 80
     """Number of classes; one bank row per class."""
     length: int = 10
-    """References stored per class (the number of shots)."""
+    """References stored per class, at most (the number of shots)."""
     patch_memory_mb: int = 256
     """Megabytes for the foreground patches behind the k-means and PCA pictures; beyond it they are
     sampled."""
@@ -313,7 +331,7 @@ class FillMemoryDataConfig:
     image_size: int = 518
     """Side of the resized crop in pixels; equal to encoder_cfg.img_size."""
     memory_length: int = 10
-    """References per class in the reference set; equal to memory_bank_cfg.length."""
+    """References per class in the reference set, at most; equal to memory_bank_cfg.length."""
     orientation: Orientation = "auto"
     """Photographs with an EXIF orientation: shown as viewers turn them, stored as the published
     code reads them; auto is shown, but stored where that alone has the size that the json gives."""

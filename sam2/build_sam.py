@@ -1,10 +1,8 @@
-"""Presets, and models with the weights of a checkpoint."""
+"""Models by the name of a preset, with the weights of a checkpoint."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,106 +15,9 @@ from sam2.modeling.hiera import Hiera
 from sam2.modeling.image_encoder import FpnNeck, ImageEncoder
 from sam2.modeling.mask_decoder import MaskDecoder
 from sam2.modeling.prompt_encoder import PromptEncoder
+from sam2.presets import PRESETS, Preset, how_to_get, missing_weights
 
 COARSEST_STRIDE = 32
-OFFICIAL = "https://dl.fbaipublicfiles.com/segment_anything_2"
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Shape of a model, and where its official weights are.
-
-    SAM 2.1 has the image half of SAM 2, trained longer: the same tensors, the same arithmetic. What
-    is new in it (time positions of object pointers, an embedding for frames without the object)
-    serves video. So its presets differ in their url alone, and a file of either version loads into
-    the preset of its size.
-    """
-
-    embed_dim: int
-    """Channels of the trunk's first stage."""
-    num_heads: int
-    """Attention heads of the trunk's first stage."""
-    stages: tuple[int, ...]
-    """Blocks per stage of the trunk."""
-    global_blocks: tuple[int, ...]
-    """Blocks of the trunk, counted over all stages, that attend over the whole map."""
-    window_sizes: tuple[int, ...]
-    """Side of the trunk's attention windows per stage, in positions."""
-    background_size: int
-    """Side of the trunk's coarse position embedding."""
-    url: str | None
-    """Official weights, where there are any."""
-    d_model: int = 256
-    """Channels of the feature pyramid and of the decoder's tokens."""
-    decoder_depth: int = 2
-    """Layers of the two-way transformer."""
-    decoder_heads: int = 8
-    """Attention heads of the decoder."""
-    decoder_mlp_dim: int = 2048
-    """Hidden channels of the decoder's MLPs."""
-    image_size: int = 1024
-    """Side of the square input frame in pixels."""
-
-
-_TINY = Preset(
-    embed_dim=96,
-    num_heads=1,
-    stages=(1, 2, 7, 2),
-    global_blocks=(5, 7, 9),
-    window_sizes=(8, 4, 14, 7),
-    background_size=7,
-    url=f"{OFFICIAL}/072824/sam2_hiera_tiny.pt",
-)
-_SMALL = replace(
-    _TINY,
-    stages=(1, 2, 11, 2),
-    global_blocks=(7, 10, 13),
-    url=f"{OFFICIAL}/072824/sam2_hiera_small.pt",
-)
-_BASE_PLUS = Preset(
-    embed_dim=112,
-    num_heads=2,
-    stages=(2, 3, 16, 3),
-    global_blocks=(12, 16, 20),
-    window_sizes=(8, 4, 14, 7),
-    background_size=14,
-    url=f"{OFFICIAL}/072824/sam2_hiera_base_plus.pt",
-)
-_LARGE = Preset(
-    embed_dim=144,
-    num_heads=2,
-    stages=(2, 6, 36, 4),
-    global_blocks=(23, 33, 43),
-    window_sizes=(8, 4, 16, 8),
-    background_size=7,
-    url=f"{OFFICIAL}/072824/sam2_hiera_large.pt",
-)
-_DEMO = Preset(
-    embed_dim=32,
-    num_heads=1,
-    stages=(1, 2, 3, 1),
-    global_blocks=(4, 5),
-    window_sizes=(8, 4, 8, 4),
-    background_size=7,
-    url=None,
-    d_model=96,
-    decoder_heads=4,
-    decoder_mlp_dim=384,
-    image_size=256,
-)
-
-PRESETS: dict[str, Preset] = {
-    "sam2_hiera_t": _TINY,
-    "sam2_hiera_s": _SMALL,
-    "sam2_hiera_b+": _BASE_PLUS,
-    "sam2_hiera_l": _LARGE,
-    "sam2.1_hiera_t": replace(_TINY, url=f"{OFFICIAL}/092824/sam2.1_hiera_tiny.pt"),
-    "sam2.1_hiera_s": replace(_SMALL, url=f"{OFFICIAL}/092824/sam2.1_hiera_small.pt"),
-    "sam2.1_hiera_b+": replace(_BASE_PLUS, url=f"{OFFICIAL}/092824/sam2.1_hiera_base_plus.pt"),
-    "sam2.1_hiera_l": replace(_LARGE, url=f"{OFFICIAL}/092824/sam2.1_hiera_large.pt"),
-    "sam2_hiera_demo": _DEMO,
-}
-"""Every model by name."""
 
 
 def build_sam2(
@@ -188,13 +89,13 @@ def _assemble(preset: Preset, image_size: int) -> ImageModel:
         embed_dim=preset.embed_dim,
         num_heads=preset.num_heads,
         stages=preset.stages,
-        global_blocks=preset.global_blocks,
+        global_blocks=preset.global_att_blocks,
         window_sizes=preset.window_sizes,
         background_size=preset.background_size,
     )
     decoder = MaskDecoder(
         channels=preset.d_model,
-        heads=preset.decoder_heads,
+        heads=preset.decoder_num_heads,
         mlp_dim=preset.decoder_mlp_dim,
         depth=preset.decoder_depth,
     )
@@ -207,9 +108,9 @@ def _assemble(preset: Preset, image_size: int) -> ImageModel:
 
 
 def _load(name: str, image_size: int, path: Path) -> ImageModel:
-    repair = _how_to_get(name, path)
+    repair = how_to_get(name, path)
     if not path.is_file():
-        raise FileNotFoundError(f"the SAM 2 checkpoint {path} does not exist; {repair}")
+        raise FileNotFoundError(missing_weights(name, path))
     checkpoint = read_checkpoint(path, repair)
     with torch.device("meta"):  # spends no time on random weights that are overwritten at once
         model = _assemble(PRESETS[name], image_size)
@@ -229,11 +130,3 @@ def _diagnose(checkpoint: Mapping[str, Any], repair: str) -> str:
         return f"it looks like {preset}: choose that model, or other weights ({repair})"
     kind = kind_of(checkpoint)
     return repair if kind is None else f"it looks like {kind}; {repair}"
-
-
-def _how_to_get(name: str, path: Path) -> str:
-    url = PRESETS[name].url
-    if url is None:
-        return f"there is no download for {name}"
-    folder, file = shlex.quote(str(path.parent)), shlex.quote(str(path))
-    return f"get it with `mkdir -p {folder} && wget -O {file} {url}`"

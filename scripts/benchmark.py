@@ -56,7 +56,7 @@ from benchmarking.variants import VARIANTS, Networks  # noqa: E402
 
 from dinov2 import PRESETS as ENCODERS  # noqa: E402
 from no_time_to_train.dataset.script_entry import run_script  # noqa: E402
-from no_time_to_train.files import replacing  # noqa: E402
+from no_time_to_train.files import atomic_write  # noqa: E402
 from no_time_to_train.output_checks import prepare_outputs  # noqa: E402
 from sam2.build_sam import PRESETS as SEGMENTERS  # noqa: E402
 
@@ -174,7 +174,7 @@ def main() -> None:
             print("\n".join(plan(job, costs)))
             content.setdefault("costs", {})[job.name] = asdict(costs)
     if given.out:
-        with replacing(given.out) as file:
+        with atomic_write(given.out) as file:
             json.dump(content, file, indent=2, default=str)
 
 

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import register_type
 
-from no_time_to_train.config import ModelConfig
+from no_time_to_train.config import (
+    ClassNames,
+    DataLoadConfig,
+    DatasetsConfig,
+    ModelConfig,
+    TestMode,
+    read_class_names,
+)
 from no_time_to_train.config_files import load_config
 from no_time_to_train.errors import InputError
+
+CONFIGS = {
+    "model_cfg": ModelConfig,
+    "dataset_cfgs": DatasetsConfig,
+    "data_load_cfgs": DataLoadConfig,
+}
+DEVICES = {"cpu": "cpu", "gpu": "cuda", "cuda": "cuda"}
+"""By the trainer's accelerator."""
 
 
 def check_name(name: Any) -> str:
@@ -136,57 +153,84 @@ def usable_device(device: Any) -> torch.device:
     return found
 
 
-def read_configs(paths: Sequence[str | Path]) -> tuple[ModelConfig, int | None]:
+@dataclass(frozen=True)
+class Settings:
+    """What the Python API takes from the configuration of the command line."""
+
+    model: ModelConfig
+    datasets: DatasetsConfig
+    loading: DataLoadConfig
+    image_size: int | None
+    """Side of SAM 2's input in pixels, where a file gives it; else the preset's."""
+    device: str | None
+    """That of the trainer's accelerator, where a file gives it."""
+
+
+def read_configs(paths: Sequence[str | Path]) -> Settings:
     """Read the YAML files that the command line takes, later ones winning.
 
     Args:
         paths: Of the files.
 
-    Returns:
-        Networks and settings, and the side of SAM 2's input in pixels where a file gives it.
-
     Raises:
-        InputError: A file is missing, is no configuration, or names a setting that does not exist.
+        InputError: A file is missing, is no configuration, or names a setting that does not exist;
+            or the sizes of encoder and references differ.
     """
     merged: dict[str, Any] = {}
-    config = ModelConfig()
+    parsed = _parse({}, "")
     for path in paths:
-        merged = _merge(merged, _init_args(check_path(path)))
+        content = load_config(check_path(path))
+        merged = _merge(merged, {**content, "model": {"init_args": _init_args(content, path)}})
         # After each, so that an error is told of the file that brings it in.
-        config = _parse(merged.get("model_cfg", {}), path)
-    size: Any = merged
-    for key in ("dataset_cfgs", "test", "image_size"):
-        size = size.get(key) if isinstance(size, Mapping) else None
-    if size is not None:
-        check_side(size, "dataset_cfgs.test.image_size")
-    return config, size
+        parsed = _parse(merged["model"]["init_args"], path)
+    crop_size = _given(merged, "model.init_args.dataset_cfgs.fill_memory.image_size")
+    if crop_size not in (None, parsed.model_cfg.encoder_cfg.img_size):
+        raise InputError(
+            f"dataset_cfgs.fill_memory.image_size is {crop_size}, but encoder_cfg.img_size is "
+            f"{parsed.model_cfg.encoder_cfg.img_size}; give both the same value"
+        )
+    return Settings(
+        parsed.model_cfg,
+        parsed.dataset_cfgs,
+        parsed.data_load_cfgs,
+        _given(merged, "model.init_args.dataset_cfgs.test.image_size"),
+        DEVICES.get(_given(merged, "trainer.accelerator")),
+    )
 
 
-def _parse(settings: Any, path: str | Path) -> ModelConfig:
+def _given(settings: Any, name: str) -> Any:
+    """What the files say of a setting; None where they do not."""
+    for key in name.split("."):
+        settings = settings.get(key) if isinstance(settings, Mapping) else None
+    return settings
+
+
+def _parse(settings: Mapping[str, Any], path: str | Path) -> Namespace:
+    register_type(
+        ClassNames, serializer=list, deserializer=read_class_names, fail_already_registered=False
+    )
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(ModelConfig, "model_cfg")
+    for name, kind in CONFIGS.items():
+        parser.add_class_arguments(kind, name)
+    parser.add_argument("--test_mode", type=TestMode)
     try:
-        config: ModelConfig = parser.instantiate(
-            parser.parse_object({"model_cfg": settings})
-        ).model_cfg
+        parsed: Namespace = parser.instantiate(parser.parse_object(dict(settings)))
     except Exception as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
-    return config
+    return parsed
 
 
-def _init_args(path: Path) -> Mapping[str, Any]:
-    content: Any = load_config(path)
+def _init_args(content: Mapping[str, Any], path: str | Path) -> Mapping[str, Any]:
     for key in ("model", "init_args"):
-        if content is None:
+        inner = content.get(key)
+        if inner is None:
             return {}
-        if not isinstance(content, Mapping):
+        if not isinstance(inner, Mapping):
             raise InputError(
                 f"{path} is no configuration: it has no settings under model.init_args"
             )
-        content = content.get(key)
-    if content is not None and not isinstance(content, Mapping):
-        raise InputError(f"{path} is no configuration: it has no settings under model.init_args")
-    return content or {}
+        content = inner
+    return content
 
 
 def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:

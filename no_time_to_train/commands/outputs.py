@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from no_time_to_train.errors import InputError
-from no_time_to_train.evaluation.coco import Evaluation
-from no_time_to_train.files import replacing
+from no_time_to_train.files import atomic_write
 
 if TYPE_CHECKING:
     from lightning import Trainer
+
+    from no_time_to_train.evaluation.coco import Evaluation
 
 LOG_FILES = ("config.yaml", "metrics.json", "metrics.csv")
 """In the log folder; an older metrics.csv is removed by the logger, also where it logs nothing."""
@@ -107,7 +108,7 @@ def write_metrics(
         "versions": {"python": platform.python_version()} | versions(VERSIONS_OF),
         "config": config,
     }
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         json.dump(content, file, indent=2)
         file.write("\n")
 

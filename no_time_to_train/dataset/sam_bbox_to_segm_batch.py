@@ -22,11 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from no_time_to_train.coco.annotations import Category, CocoAnnotations, Id, ImageInfo
+from no_time_to_train.coco.boxes import pixel_corners, xywh_to_xyxy
 from no_time_to_train.coco.polygons import box_polygon, outer_polygons
 from no_time_to_train.config import Orientation, Sam2Name
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError
-from no_time_to_train.files import replacing
+from no_time_to_train.files import atomic_write
 from no_time_to_train.output_checks import Paths, prepare_outputs
 
 if TYPE_CHECKING:
@@ -140,8 +141,8 @@ def complete_images(
 
     for number, boxed in enumerate(job.images, start=1):
         image, _ = read_entry(boxed.info, boxed.path, orientation)
-        x, y, width, height = np.array([entry["bbox"] for entry in boxed.entries], np.float32).T
-        masks = segment(image, np.stack([x, y, x + width, y + height], axis=1))
+        columns = np.array([entry["bbox"] for entry in boxed.entries], np.float32).T
+        masks = segment(image, np.stack(xywh_to_xyxy(columns), axis=1))
         for entry, mask in zip(boxed.entries, masks, strict=True):
             complete(entry, mask)
         if picture_dir:
@@ -191,8 +192,7 @@ def _save_picture(
     class_index = {category.id: index for index, category in enumerate(categories)}
     instances = []
     for entry, mask in zip(boxed.entries, masks, strict=True):
-        x, y, width, height = entry["bbox"]
-        box = (x, y, x + width - 1, y + height - 1)
+        box = pixel_corners(entry["bbox"])
         instances.append(Instance(mask, box, class_index[entry["category_id"]]))
     drawn = draw_instances(image, instances, [category.name for category in categories])
     save_picture(picture_path(folder, boxed.info.file_name), drawn)
@@ -216,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     segment = load_segmenter(
         options.sam_checkpoint, options.model_type, options.device, options.batch_size
     )
-    with replacing(target) as file:
+    with atomic_write(target) as file:
         complete_images(job, segment, pictures, options.orientation)
         file.write(json.dumps(job.document))
     logger.info("%s: %d annotations with masks", target, len(job.document["annotations"]))

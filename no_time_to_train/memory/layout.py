@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from no_time_to_train.errors import InputError
+from no_time_to_train.errors import InputError, listed
 
 MAX_FEATURE = torch.finfo(torch.float16).max
 """As patches are kept in float16; far above every feature that leaves a layer norm."""
@@ -50,8 +50,8 @@ class Entry:
     """Lengths by letter: K classes, S shots, C channels, N patches of an image, Q patches kept of
     all references, k cluster centres, n principal components."""
     types: tuple[torch.dtype, ...] = FLOATS
-    least: float = -MAX_FEATURE
-    most: float = MAX_FEATURE
+    min_value: float = -MAX_FEATURE
+    max_value: float = MAX_FEATURE
     used: bool = False
     """Whether only the places of references count, of all (K, S)."""
     nan: bool = False
@@ -61,23 +61,23 @@ class Entry:
 
 
 COMMON = {
-    "mem_fill_counts": Entry("K", INTEGERS, least=1),
+    "mem_fill_counts": Entry("K", INTEGERS, min_value=1),
     "mem_feats_ins_avg": Entry("KSC", used=True),
 }
 LAYOUTS: Mapping[Kind, Mapping[str, Entry]] = {
     Kind.FILLED: COMMON
     | {
         "mem_feats_fg_avg": Entry("KSC", used=True),
-        "mem_mask_sums": Entry("KS", least=1e-38, most=MAX_COUNT, used=True),
-        "mem_fg_counts": Entry("KS", INTEGERS, least=1, most=MAX_COUNT, used=True),
-        "mem_patch_counts": Entry("KS", INTEGERS, least=1, most=MAX_COUNT, used=True),
+        "mem_mask_sums": Entry("KS", min_value=1e-38, max_value=MAX_COUNT, used=True),
+        "mem_fg_counts": Entry("KS", INTEGERS, min_value=1, max_value=MAX_COUNT, used=True),
+        "mem_patch_counts": Entry("KS", INTEGERS, min_value=1, max_value=MAX_COUNT, used=True),
         "mem_patches": Entry("QC"),
     },
     Kind.DENSE: COMMON
     | {
         "mem_feats_ins_avg": Entry("KSC", read=False),
         "mem_feats": Entry("KSNC", read=False),
-        "mem_masks": Entry("KSN", least=0, used=True),
+        "mem_masks": Entry("KSN", min_value=0, used=True),
     },
     Kind.POSTPROCESSED: COMMON
     | {
@@ -177,11 +177,10 @@ def _check_vanished(tensors: Mapping[str, Tensor], places: Tensor) -> None:
     if kind_of(tensors) is Kind.POSTPROCESSED:
         vanished &= tensors["mem_feats_ins_avg"].isnan().any(dim=2)
     if vanished.any():
-        listed = [
-            f"reference {slot} of class {index}" for index, slot in vanished.nonzero().tolist()
-        ]
+        found = vanished.nonzero().tolist()
+        references = [f"reference {slot} of class {index}" for index, slot in found]
         raise InputError(
-            f"it holds references whose mask vanished at patch resolution ({_first(listed)}), "
+            f"it holds references whose mask vanished at patch resolution ({listed(references)}), "
             "which makes every score NaN"
         )
 
@@ -191,10 +190,10 @@ def _check_values(name: str, tensor: Tensor, entry: Entry, places: Tensor) -> No
     if entry.nan:
         values = values.masked_fill(values.isnan(), 0)
     low, high = (bound.item() for bound in torch.aminmax(values))  # NaN where there is one
-    if entry.least <= low and high <= entry.most:
+    if entry.min_value <= low and high <= entry.max_value:
         return
     exact = values.double()
-    wrong = ~((exact >= entry.least) & (exact <= entry.most))
+    wrong = ~((exact >= entry.min_value) & (exact <= entry.max_value))
     where = wrong.nonzero()[0].tolist()
     value = values[tuple(where)].item()
     if entry.used:
@@ -208,7 +207,7 @@ def _check_values(name: str, tensor: Tensor, entry: Entry, places: Tensor) -> No
 def _failing(value: float, entry: Entry) -> str:
     if not math.isfinite(value):
         return "not finite"
-    return f"not in {entry.least:g} to {entry.most:g}"
+    return f"not in {entry.min_value:g} to {entry.max_value:g}"
 
 
 def _check_sums(tensors: Mapping[str, Tensor], places: Tensor) -> None:
@@ -224,8 +223,3 @@ def _check_sums(tensors: Mapping[str, Tensor], places: Tensor) -> None:
 
 def _described(tensor: Tensor) -> str:
     return f"a tensor of {tensor.dtype} of shape {tuple(tensor.shape)}"
-
-
-def _first(names: list[str], most: int = 5) -> str:
-    rest = f", ... {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest

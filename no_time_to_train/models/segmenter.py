@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import torch
@@ -10,15 +9,7 @@ from torch import Tensor, nn
 
 from no_time_to_train.config import Sam2InferConfig
 from no_time_to_train.encoders import Encoder
-from no_time_to_train.errors import InputError
-from no_time_to_train.memory.bank import (
-    ClassStatistics,
-    MemoryBank,
-    class_statistics,
-    is_finite,
-    summarise,
-)
-from no_time_to_train.memory.prototypes import class_prototypes, overlapped_patches, patch_weights
+from no_time_to_train.memory.bank import Memory, not_finite
 from no_time_to_train.models.mask_ops import any_pixel, draw_masks, mask_boxes
 from no_time_to_train.models.matching import classify, mask_features
 from no_time_to_train.models.rescoring import Rescorer, build_rescorer
@@ -26,8 +17,6 @@ from no_time_to_train.models.suppression import suppress
 from no_time_to_train.preprocessing import unit_range
 from no_time_to_train.proposers import Proposer
 from no_time_to_train.structures import Candidates, Prediction, Proposals, Reference, Target
-
-logger = logging.getLogger(__name__)
 
 PRE_MERGE_FACTOR = 8
 """Candidates that enter merging, per instance that may leave it."""
@@ -46,7 +35,7 @@ class Segmenter(nn.Module):
         encoder: Encoder | None = None,
         proposer: Proposer | None = None,
         rescorer: Rescorer | None = None,
-        most_patches: int = 1 << 20,
+        memory: Memory | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -55,22 +44,26 @@ class Segmenter(nn.Module):
             encoder: Tells classes apart.
             proposer: Proposes masks.
             rescorer: Lowers scores of overlapping masks; by default what `settings.merging` names.
-            most_patches: Foreground patches kept per reference, for the pictures of the memory.
+            memory: Holds references or classes; by default an empty one.
         """
         super().__init__()
         self.settings = settings
         self.encoder = encoder
         self.proposer = proposer
         self.rescore = rescorer or build_rescorer(settings)
-        self.most_patches = most_patches
-        self.bank = MemoryBank()
-        self.statistics: ClassStatistics | None = None
         self.prototypes: Tensor
         self.register_buffer("prototypes", torch.empty(0, 0), persistent=False)
+        self.set_memory(memory or Memory())
+
+    def set_memory(self, memory: Memory) -> None:
+        """Remember into this memory, and segment with its classes, from now on."""
+        self.memory = memory
+        if memory.is_finalised:
+            self.prototypes = memory.statistics.prototypes.to(self.prototypes.device)  # (K, C)
 
     @torch.inference_mode()
     def remember(self, references: Sequence[Reference]) -> None:
-        """Stage 1: encode references and put what is needed of them into the bank.
+        """Stage 1: encode references and put what is needed of them into the memory.
 
         Args:
             references: A batch, all of one size.
@@ -80,22 +73,12 @@ class Segmenter(nn.Module):
         """
         features = self.encode_patches([reference.image for reference in references])  # (B, N, C)
         for reference, patches in zip(references, features, strict=True):
-            weights = reference_weights(reference, self._encoder().grid).to(patches.device)
-            summary = summarise(patches, weights, self.most_patches)
-            if not is_finite(summary):
-                raise _not_finite(reference.source)
-            self.bank.add(reference.class_index, reference.slot, summary)
+            self.memory.remember(reference, patches)
 
     def finalise(self) -> None:
-        """Stage 2: condense the bank into statistics per class."""
-        settings = self.settings
-        self.use(class_statistics(self.bank, settings.kmeans_k, settings.n_pca_components))
-
-    def use(self, statistics: ClassStatistics) -> None:
-        """Segment with these classes from now on."""
-        prototypes = class_prototypes(statistics.instance_means, statistics.counts)  # (K, C)
-        self.prototypes = prototypes.to(self.prototypes.device)
-        self.statistics = statistics
+        """Stage 2: condense the memory into statistics per class."""
+        self.memory.finalise(self.settings.kmeans_k, self.settings.n_pca_components)
+        self.set_memory(self.memory)
 
     @torch.inference_mode()
     def segment(self, targets: Sequence[Target]) -> list[Prediction]:
@@ -105,10 +88,11 @@ class Segmenter(nn.Module):
             targets: A batch, all of one size; the networks encode it at once.
 
         Raises:
-            InputError: Features of an image are not finite.
+            InputError: The classes are not finalised, or features of an image are not finite.
         """
-        if self.statistics is None or self.proposer is None:
-            raise RuntimeError("segment() needs a proposer and finalised or loaded classes")
+        if self.proposer is None:
+            raise RuntimeError("this stage was built without a proposer")
+        self.memory.check_finalised()
         pixels = self._stack([target.pixels for target in targets])  # (B, 3, H, W) uint8
         images = unit_range(pixels)
         patches = self._encoder()(images)  # (B, N, C)
@@ -184,45 +168,4 @@ def _check_features(patches: Tensor, targets: Sequence[Target]) -> None:
     """Refuse features (B, N, C) that no class can be compared with."""
     for target, finite in zip(targets, patches.sum(dim=(1, 2)).isfinite(), strict=True):
         if not finite:
-            raise _not_finite(f"image {target.image_id!r}")
-
-
-def _not_finite(source: str) -> InputError:
-    return InputError(
-        f"the features of {source} are not finite; use other weights of the encoder, or the "
-        "precision float32"
-    )
-
-
-def reference_weights(reference: Reference, grid: int) -> Tensor:
-    """Patch weights of a reference.
-
-    One that vanishes at patch resolution counts the patches it touches, with a warning.
-
-    Args:
-        reference: With its mask at crop size.
-        grid: Patches per side.
-
-    Returns:
-        (grid * grid,) float, not all zero.
-
-    Raises:
-        InputError: The mask has no pixel at all.
-    """
-    weights = patch_weights(reference.mask, grid)
-    if weights.any():
-        return weights
-    weights = overlapped_patches(reference.mask, grid)
-    if not weights.any():
-        raise InputError(
-            f"the mask of {reference.source} is empty; "
-            "redraw it or take it out of the reference set"
-        )
-    logger.warning(
-        "%s vanishes at patch resolution (%d x %d); the %d patches that it overlaps stand in",
-        reference.source,
-        grid,
-        grid,
-        int(weights.sum()),
-    )
-    return weights
+            raise not_finite(f"image {target.image_id!r}")

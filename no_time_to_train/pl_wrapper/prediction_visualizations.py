@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from no_time_to_train.coco.annotations import CocoAnnotations, rasterise
+from no_time_to_train.coco.boxes import pixel_corners, xywh_to_xyxy
 from no_time_to_train.coco.entries import Annotation, Category, Id, ImageInfo
 from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.coco.segmentation import decode
@@ -93,10 +94,9 @@ def _truths(
     """The annotations of wanted classes; those that are only boxes get an empty mask."""
     for annotation in annotations:
         if annotation.category_id in class_index:
-            x, y, width, height = annotation.bbox
             yield Instance(
                 mask=_mask(annotation, image),
-                box=(x, y, x + width - 1, y + height - 1),
+                box=pixel_corners(annotation.bbox),
                 label=class_index[annotation.category_id],
             )
 
@@ -110,10 +110,9 @@ def _mask(annotation: Annotation, image: ImageInfo) -> NDArray[np.bool_]:
 def _predictions(records: Sequence[CocoRecord], class_index: ClassIndex) -> Iterator[Instance]:
     for record in records:
         # Unlike an annotation's, a result's width is the last column minus the first.
-        x, y, width, height = record["bbox"]
         yield Instance(
             mask=decode({**record["segmentation"]}),
-            box=(x, y, x + width, y + height),
+            box=xywh_to_xyxy(record["bbox"]),
             label=class_index[record["category_id"]],
             score=record["score"],
         )

@@ -11,13 +11,13 @@ import torch.nn.functional as F
 import yaml
 from benchmarking.accuracy import demo_prototypes
 from benchmarking.stopwatch import Stopwatch
-from PIL import Image
 from torch import Tensor, nn
 
 from dinov2 import build_dinov2
 from no_time_to_train.coco.results import CocoRecord, to_records
 from no_time_to_train.config import ComputeConfig, Sam2InferConfig
-from no_time_to_train.dataset.images import read_image, to_pixels
+from no_time_to_train.dataset.images import read_image
+from no_time_to_train.dataset.targets import to_target
 from no_time_to_train.encoders.patch_encoder import PatchEncoder
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.proposers.point_grid import PointProposer
@@ -81,10 +81,7 @@ class Parts:
 
     def read(self, path: Path) -> Target:
         """An image as `test` reads it."""
-        side = self.proposer.image_size
-        picture = read_image(path)
-        pixels = to_pixels(picture.resize((side, side), Image.Resampling.BICUBIC))
-        return Target(pixels, (picture.height, picture.width))
+        return to_target(read_image(path), self.proposer.image_size)
 
     def encode(self, target: Target) -> tuple[Tensor, ImageFeatures]:
         """Patch features (N, C) and SAM 2's features of one image."""

@@ -15,7 +15,7 @@ from numpy.random import Generator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from no_time_to_train.files import replacing
+from no_time_to_train.files import atomic_write
 
 log = logging.getLogger("training")
 
@@ -116,7 +116,7 @@ class Training:
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "rng": self.rng.bit_generator.state,
         }
-        with replacing(self.unfinished, "wb") as file:
+        with atomic_write(self.unfinished, "wb") as file:
             torch.save(state, file)
 
     def _load_state(self) -> None:

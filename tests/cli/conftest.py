@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from no_time_to_train.commands.test import main
+from no_time_to_train.commands import main
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "--model.init_args.model_cfg."

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from no_time_to_train.commands.test import main
+from no_time_to_train.commands import main
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))

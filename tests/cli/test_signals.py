@@ -46,7 +46,7 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
     ),
     "test": dict.fromkeys((*EVERYWHERE, f"{MODULE}.test_step #2", "os:fsync #2"), ())
     | {
-        "no_time_to_train.commands.test:evaluate": ("out.json",),
+        "no_time_to_train.commands.lightning_cli:evaluate": ("out.json",),
         f"{FIRST_PICTURE} #2": ("out.json", DRAWN),
     },
 }

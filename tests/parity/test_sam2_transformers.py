@@ -66,7 +66,7 @@ def config(preset: Preset, image_size: int) -> Sam2Config:
                 "blocks_per_stage": list(preset.stages),
                 "embed_dim_per_stage": widths,
                 "num_attention_heads_per_stage": [preset.num_heads * factor for factor in doubled],
-                "global_attention_blocks": list(preset.global_blocks),
+                "global_attention_blocks": list(preset.global_att_blocks),
                 "window_size_per_stage": list(preset.window_sizes),
                 "window_positional_embedding_background_size": [preset.background_size] * 2,
             },
@@ -78,7 +78,7 @@ def config(preset: Preset, image_size: int) -> Sam2Config:
         mask_decoder_config={
             "hidden_size": preset.d_model,
             "num_hidden_layers": preset.decoder_depth,
-            "num_attention_heads": preset.decoder_heads,
+            "num_attention_heads": preset.decoder_num_heads,
             "mlp_dim": preset.decoder_mlp_dim,
             "iou_head_hidden_dim": preset.d_model,
             "dynamic_multimask_via_stability": False,

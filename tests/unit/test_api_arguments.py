@@ -149,11 +149,11 @@ def test_from_preset__an_argument_of_another_type_is_named(argument: str, value:
         FewShotSegmenter.from_preset(**{argument: value}, device="cpu")
 
 
-def test_constructor__an_argument_of_another_type_is_named() -> None:
+def test_from_settings__an_argument_of_another_type_is_named() -> None:
     with pytest.raises(InputError, match=r"^config is "):
-        FewShotSegmenter({"model_cfg": 1})  # type: ignore[arg-type]
+        FewShotSegmenter.from_settings({"model_cfg": 1})  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"^image_size is "):
-        FewShotSegmenter(ModelConfig(), image_size="big")  # type: ignore[arg-type]
+        FewShotSegmenter.from_settings(ModelConfig(), image_size="big")  # type: ignore[arg-type]
 
 
 def prediction() -> ImagePrediction:
@@ -179,7 +179,6 @@ def prediction() -> ImagePrediction:
         (lambda found: found.to_coco(category_ids=["1", "2"]), "category_ids"),
         (lambda found: found.to_coco(category_ids=7), "category_ids"),
         (lambda found: found.draw(threshold="high"), "threshold"),
-        (lambda found: found.draw(threshold=None), "threshold"),
         (lambda found: found.draw(threshold=float("nan")), "threshold"),
     ],
 )
@@ -209,7 +208,7 @@ def test_usable_device__that_does_not_exist_is_named(device: Any) -> None:
         (b"model: {init_args: 3}", "no settings under"),
         (b"\xff\xfe\x00", "no text in UTF-8"),
         (b"a: [", "no valid YAML"),
-        (b"model: {init_args: {dataset_cfgs: {test: {image_size: big}}}}", "image_size is 'big'"),
+        (b"model: {init_args: {dataset_cfgs: {test: {image_size: big}}}}", "image_size.*big"),
     ],
 )
 def test_read_configs__names_the_file_that_is_wrong(
@@ -220,7 +219,7 @@ def test_read_configs__names_the_file_that_is_wrong(
     Path("wrong.yaml").write_bytes(content)
     with pytest.raises(InputError, match=words) as caught:
         read_configs(["good.yaml", "wrong.yaml", "good.yaml"])
-    assert "wrong.yaml" in str(caught.value) or "image_size" in words
+    assert "wrong.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -236,5 +235,5 @@ def test_read_configs__later_files_win_and_empty_ones_change_nothing(tmp_path: P
     names[0].write_text(f"model: {{init_args: {{model_cfg: {{dataset_name: a}}, {size}}}}}")
     names[1].write_text("model: {init_args: {model_cfg: {dataset_name: b}}}")
     names[2].write_text("# nothing yet\n")
-    config, side = read_configs(names)
-    assert (config.dataset_name, side) == ("b", 64)
+    settings = read_configs(names)
+    assert (settings.model.dataset_name, settings.image_size) == ("b", 64)

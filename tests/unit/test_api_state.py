@@ -52,7 +52,7 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], FewSho
     monkeypatch.setattr(api_segmenter, "build_encoder", lambda config: ColourEncoder())
     monkeypatch.setattr(api_segmenter, "build_proposer", lambda config, size: WholeImage())
     config = ModelConfig(encoder_cfg=EncoderConfig(img_size=14))
-    return lambda: FewShotSegmenter(config, device="cpu")
+    return lambda: FewShotSegmenter.from_settings(config, device="cpu")
 
 
 def picture(colour: str) -> Any:
@@ -263,5 +263,5 @@ def test_threads__lose_no_example(make: Any) -> None:
     for thread in threads:
         thread.join()
     index = segmenter.class_names.index("arrow")
-    bank = segmenter._segmenter.bank
-    assert [len(bank.references_of(each)) for each in (index, 1 - index)] == [20, 10]
+    memory = segmenter._segmenter.memory
+    assert [len(memory.by_class()[each]) for each in (index, 1 - index)] == [20, 10]

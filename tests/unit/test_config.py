@@ -11,7 +11,7 @@ import dinov2
 import sam2
 from no_time_to_train.config import EncoderName, MemoryBankConfig, ModelConfig, Sam2Name
 from no_time_to_train.errors import InputError
-from no_time_to_train.pl_wrapper.stages.stage import max_patches
+from no_time_to_train.memory.bank import max_patches
 
 
 def test_encoder_names__are_the_presets() -> None:

@@ -30,6 +30,8 @@ class StageRow:
     """`MODULE:CLASS`, in this package."""
     needs: tuple[str, ...]
     """Flags that have to be given."""
+    reads: tuple[str, ...] = ()
+    """Of encoder and sam2, the weights; of references and targets, the images and annotations."""
     outputs: Callable[[Any], dict[str, Path]] = lambda settings: {}
     """From the settings of a command to the files that its flags name as outputs."""
 
@@ -41,12 +43,18 @@ class StageRow:
 
 
 STAGES = {
-    TestMode.fill_memory: StageRow("fill_memory:FillMemory", ("out_path",), memory_output),
-    TestMode.postprocess_memory: StageRow(
-        "postprocess_memory:PostprocessMemory", ("out_path", "ckpt_path"), memory_output
+    TestMode.fill_memory: StageRow(
+        "fill_memory:FillMemory", ("out_path",), ("encoder", "references"), memory_output
     ),
-    TestMode.vis_memory: StageRow("vis_memory:VisMemory", ("ckpt_path",)),
-    TestMode.test: StageRow("test:Test", ("ckpt_path",), result_outputs),
+    TestMode.postprocess_memory: StageRow(
+        "postprocess_memory:PostprocessMemory", ("out_path", "ckpt_path"), (), memory_output
+    ),
+    TestMode.vis_memory: StageRow(
+        "vis_memory:VisMemory", ("ckpt_path",), ("encoder", "references")
+    ),
+    TestMode.test: StageRow(
+        "test:Test", ("ckpt_path",), ("encoder", "sam2", "targets"), result_outputs
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,16 @@ from no_time_to_train.config import DatasetsConfig, ModelConfig, TestMode
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.encoders import build_encoder, input_size
-from no_time_to_train.memory.checkpoint import MemoryFile
+from no_time_to_train.errors import InputError
+from no_time_to_train.memory.bank import EncoderSpec, Memory
+from no_time_to_train.memory.checkpoint import MemoryFile, read_memory, write_memory
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.pl_wrapper import checks
+from no_time_to_train.pl_wrapper.setting_checks import check_image_size
+from no_time_to_train.pl_wrapper.stages import STAGES
 from no_time_to_train.proposers import build_proposer
+
+logger = logging.getLogger(__name__)
 
 Measure = Callable[[CocoAnnotations, Sequence[int], Sequence[CocoRecord]], None]
 
@@ -44,8 +51,8 @@ class Stage(ABC, Callback):
     """
 
     mode: ClassVar[TestMode]
-    needs_encoder = True
-    needs_proposer = False
+    needs_classes = True
+    """Whether it takes up a memory that is post-processed, or one that is only filled."""
     may_be_limited = False
     """Whether a part of the batches will do."""
     data: ReferenceDataset | TargetDataset | None = None
@@ -62,9 +69,18 @@ class Stage(ABC, Callback):
             InputError: Settings contradict each other or the data, or data are missing.
         """
         self.model_cfg, self.dataset_cfgs = model_cfg, dataset_cfgs
-        self.memory: MemoryFile | None = None
+        self.memory_file: MemoryFile | None = None
+        reads = STAGES[self.mode].reads
+        self.needs_encoder, self.needs_proposer = "encoder" in reads, "sam2" in reads
         checks.check_weights(model_cfg, self.needs_encoder, self.needs_proposer)
-        self.segmenter = Segmenter(model_cfg.sam2_infer_cfgs, most_patches=max_patches(model_cfg))
+        self.data = self.read_data()
+        names = self.data.class_names if self.data else []
+        memory = Memory.from_config(model_cfg, names, model_cfg.memory_bank_cfg.length)
+        self.segmenter = Segmenter(model_cfg.sam2_infer_cfgs, memory=memory)
+
+    def read_data(self) -> ReferenceDataset | TargetDataset | None:
+        """Read annotations and check them; by default there are none to read."""
+        return None
 
     @property
     def samples(self) -> int:
@@ -85,6 +101,16 @@ class Stage(ABC, Callback):
         Raises:
             InputError: It is missing, unreadable, or does not fit settings, data or stage.
         """
+        try:
+            file = read_memory(path)
+        except InputError as error:
+            raise InputError(f"--ckpt_path: {error}") from None
+        file.check_size(self.model_cfg.memory_bank_cfg)
+        file.check_kind(finalised=self.needs_classes)
+        if self.data is not None:
+            file.check_class_names(self.data.class_names)
+        self.segmenter.set_memory(file.load(self.segmenter.memory))
+        self.memory_file = file
 
     def build(self) -> None:
         """Build the networks that it needs, on every rank.
@@ -95,9 +121,13 @@ class Stage(ABC, Callback):
         if self.needs_encoder and self.segmenter.encoder is None:
             with checks.naming(checks.ENCODER_WEIGHTS):
                 encoder = self.segmenter.encoder = build_encoder(self.model_cfg)
-            checks.check_width(self.memory, self.model_cfg, encoder.width)
+            name, side = self.model_cfg.encoder_cfg.name, input_size(encoder)
+            self.segmenter.memory.encoder = EncoderSpec(name, side)
             if isinstance(self.data, ReferenceDataset):
-                checks.check_image_size(self.dataset_cfgs, input_size(encoder))
+                check_image_size(self.dataset_cfgs, side)
+            if self.memory_file is not None:
+                self.memory_file.check_encoder(self.segmenter.memory.encoder)
+                self.memory_file.check_width(name, encoder.width)
         if self.needs_proposer and self.segmenter.proposer is None:
             with checks.naming(checks.SAM2_WEIGHTS):
                 side = self.dataset_cfgs.test.image_size
@@ -117,10 +147,7 @@ class Stage(ABC, Callback):
     def store(self, command: Command) -> None:
         """Write what it has made, on every rank."""
 
-
-def max_patches(model: ModelConfig) -> int:
-    """Foreground patches kept per reference, so that all of them fit the memory set aside."""
-    bank = model.memory_bank_cfg
-    bytes_per_patch = 2 * 1024  # float16, as wide as the published encoder
-    budget = bank.patch_memory_mb * 2**20 // (bank.category_num * bank.length * bytes_per_patch)
-    return max(budget, model.sam2_infer_cfgs.kmeans_k)
+    def write_memory(self, path: Path) -> None:
+        """Write the memory, and say so."""
+        write_memory(path, self.segmenter.memory)
+        logger.info("Memory written to %s (%.2f MB)", path, path.stat().st_size / 1e6)

@@ -17,7 +17,6 @@ from no_time_to_train.distributed import gather_to_first
 from no_time_to_train.pl_wrapper import checks
 from no_time_to_train.pl_wrapper.background_writer import BackgroundWriter
 from no_time_to_train.pl_wrapper.prediction_visualizations import write_visualizations
-from no_time_to_train.pl_wrapper.stages.memory_files import load_classes
 from no_time_to_train.pl_wrapper.stages.outputs import result_outputs
 from no_time_to_train.pl_wrapper.stages.stage import Command, Stage
 from no_time_to_train.structures import Prediction, Target
@@ -30,15 +29,11 @@ class Test(Stage):
 
     __test__ = False  # not a test case, whatever pytest makes of the name
     mode = TestMode.test
-    needs_proposer = True
     may_be_limited = True
     data: TargetDataset
 
     def __init__(self, model_cfg: ModelConfig, dataset_cfgs: DatasetsConfig) -> None:
         super().__init__(model_cfg, dataset_cfgs)
-        self.data = TargetDataset(dataset_cfgs.test)
-        checks.check_classes(model_cfg, self.data.class_names, "test")
-        self._check_visualization_sources()
         self.category_ids = [category.id for category in self.data.categories]
         self.records: dict[int, list[CocoRecord]] = {}
         """Results by position in the data set."""
@@ -46,10 +41,14 @@ class Test(Stage):
         """Of all proposals, dropped ones included."""
         self._writer = BackgroundWriter()
 
-    def _check_visualization_sources(self) -> None:
-        config, images = self.model_cfg.test, self.data.annotations.images.values()
+    def read_data(self) -> TargetDataset:
+        """Read the targets' json; look for the images that pictures will be drawn over."""
+        targets, config = TargetDataset(self.dataset_cfgs.test), self.model_cfg.test
+        checks.check_classes(self.model_cfg, targets.class_names, "test")
         if config.online_vis and config.imgs_path:
+            images = targets.annotations.images.values()
             existing_paths(config.imgs_path, "model_cfg.test.imgs_path", images)
+        return targets
 
     def image_paths(self) -> list[Path]:
         """The targets, and what their pictures are drawn over."""
@@ -64,11 +63,6 @@ class Test(Stage):
     def _paths_in(self, folder: str | Path) -> list[Path]:
         images = self.data.annotations.images.values()
         return [image_path(folder, image.file_name) for image in images]
-
-    def load(self, path: Path) -> None:
-        """Take up a post-processed memory."""
-        names = self.data.class_names
-        self.memory = load_classes(path, self.model_cfg, names, self.segmenter)
 
     def step(self, batch: list[Target]) -> None:
         """Segment some targets; their results are encoded while the next ones are segmented."""

@@ -11,9 +11,8 @@ from lightning import LightningModule, Trainer
 from no_time_to_train.config import DatasetsConfig, ModelConfig, TestMode
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.files import StagingFolder, remove_leftovers
-from no_time_to_train.models.segmenter import reference_weights
+from no_time_to_train.memory.bank import reference_weights
 from no_time_to_train.pl_wrapper.checks import read_references
-from no_time_to_train.pl_wrapper.stages.memory_files import load_classes
 from no_time_to_train.pl_wrapper.stages.stage import Command, Stage
 from no_time_to_train.structures import Reference
 from no_time_to_train.visualization.memory import draw_reference
@@ -30,18 +29,16 @@ class VisMemory(Stage):
 
     def __init__(self, model_cfg: ModelConfig, dataset_cfgs: DatasetsConfig) -> None:
         super().__init__(model_cfg, dataset_cfgs)
-        self.data = read_references(model_cfg, dataset_cfgs)
         self.folder = model_cfg.memory_visualizations_folder
         self._staged: StagingFolder | None = None
+
+    def read_data(self) -> ReferenceDataset:
+        """Read the reference set."""
+        return read_references(self.model_cfg, self.dataset_cfgs)
 
     def visualization_paths(self) -> list[Path]:
         """One picture per reference."""
         return [self.folder / name for name in self.data.picture_names]
-
-    def load(self, path: Path) -> None:
-        """Take up a post-processed memory."""
-        names = self.data.class_names
-        self.memory = load_classes(path, self.model_cfg, names, self.segmenter)
 
     @torch.inference_mode()
     def step(self, batch: list[Reference]) -> None:
@@ -50,8 +47,8 @@ class VisMemory(Stage):
             self._draw(reference)
 
     def _draw(self, reference: Reference) -> None:
-        statistics, encoder = self.segmenter.statistics, self.segmenter.encoder
-        assert statistics is not None and encoder is not None
+        statistics, encoder = self.segmenter.memory.statistics, self.segmenter.encoder
+        assert encoder is not None
         features = self.segmenter.encode_patches([reference.image])[0].float().cpu()  # (N, C)
         index = reference.class_index
         picture = draw_reference(
