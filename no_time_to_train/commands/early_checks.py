@@ -100,7 +100,7 @@ def _check_settings(parser: SettingsParser, config: Namespace) -> None:
     outputs = STAGES[settings.model.init_args.test_mode].outputs(settings)
     prepare_outputs(outputs, named_inputs(settings))
     try:
-        model: Sam2MatcherLightningModel = parser.instantiate_classes(config).test.model
+        model: Sam2MatcherLightningModel = parser.instantiate(config).test.model
     except Exception as error:
         if user_message(error) is None:
             raise LeftToLightning from error

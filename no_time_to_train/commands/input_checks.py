@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dinov2 import presets as dinov2_presets
+from no_time_to_train.commands.published_weights import FAMILIES
 from no_time_to_train.config import (
     DatasetsConfig,
     FillMemoryDataConfig,
@@ -23,7 +23,6 @@ from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file
 from no_time_to_train.pl_wrapper.setting_checks import check_references
 from no_time_to_train.pl_wrapper.stages import STAGES
-from sam2 import presets as sam2_presets
 
 
 def check_inputs(
@@ -41,8 +40,18 @@ def check_inputs(
         InputError: Something is missing, or is no file; the sentence says how to get it.
     """
     checks: dict[str, Callable[[], None]] = {
-        "encoder": lambda: _check_encoder(model),
-        "sam2": lambda: _check_sam2(model),
+        "encoder": lambda: _check_weights(
+            "model_cfg.encoder_ckpt_path",
+            "DINOv2",
+            model.encoder_cfg.name,
+            model.encoder_ckpt_path,
+        ),
+        "sam2": lambda: _check_weights(
+            "model_cfg.sam2_ckpt_path",
+            "SAM 2",
+            model.sam2_cfg_file.removesuffix(".yaml"),
+            model.sam2_ckpt_path,
+        ),
         "references": lambda: _check_references(model, datasets),
         "targets": lambda: _check_images("test", datasets.test),
     }
@@ -52,23 +61,15 @@ def check_inputs(
         _check_memory(ckpt_path)
 
 
-def _check_encoder(model: ModelConfig) -> None:
-    if model.encoder_ckpt_path is None:
+def _check_weights(setting: str, family: str, name: str, path: str | None) -> None:
+    if path is None:
         return
-    name, path = model.encoder_cfg.name, Path(model.encoder_ckpt_path)
-    is_dinov2 = name in dinov2_presets.PRESETS  # others know themselves how to get their weights
-    with _naming("model_cfg.encoder_ckpt_path"):
-        check_regular_file(path, "the DINOv2 weights" if is_dinov2 else "the encoder's weights")
-        if is_dinov2 and not path.exists():
-            raise InputError(dinov2_presets.missing_weights(name, path))
-
-
-def _check_sam2(model: ModelConfig) -> None:
-    name, path = model.sam2_cfg_file.removesuffix(".yaml"), Path(model.sam2_ckpt_path)
-    with _naming("model_cfg.sam2_ckpt_path"):
-        check_regular_file(path, "the SAM 2 weights")
-        if not path.exists():
-            raise InputError(sam2_presets.missing_weights(name, path))
+    presets = FAMILIES[family].presets
+    is_published = name in presets.PRESETS  # others say themselves how to get their weights
+    with _naming(setting):
+        check_regular_file(path, f"the {family} weights" if is_published else "the weights")
+        if is_published and not os.path.exists(path):
+            raise InputError(presets.missing_weights(name, Path(path)))
 
 
 def _check_references(model: ModelConfig, datasets: DatasetsConfig) -> None:
