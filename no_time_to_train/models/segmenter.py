@@ -138,7 +138,7 @@ class Segmenter(nn.Module):
         return Candidates(proposals, features, rows, scores.flatten(), labels.flatten())
 
     def merge(self, candidates: Candidates, size: tuple[int, int]) -> Prediction:
-        """Suppress, draw and rescore candidates that overlap, and keep the best.
+        """Suppress candidates, draw them, rescore those that overlap, and keep the best.
 
         Args:
             candidates: Of one image, in grid order.
@@ -149,9 +149,7 @@ class Segmenter(nn.Module):
         """
         limit = self.settings.num_out_instance
         candidates = suppress(candidates, self.settings.nms_thr, PRE_MERGE_FACTOR * limit)
-        masks, boxes = upsample_masks(candidates.proposals.logits[candidates.rows], size)
-        visible = any_pixel(masks.flatten(1), 1)
-        masks, boxes, candidates = masks[visible], boxes[visible], candidates[visible]
+        candidates, masks, boxes = draw_masks(candidates, size)
         labels, features = candidates.labels, candidates.features[candidates.rows]
         scores = self.rescore(masks, boxes, labels, features, candidates.scores)
         scores, order = scores.sort(descending=True, stable=True)
@@ -178,6 +176,22 @@ class Segmenter(nn.Module):
 
     def _stack(self, images: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(images)).to(self.prototypes.device, non_blocking=True)
+
+
+def draw_masks(candidates: Candidates, size: tuple[int, int]) -> tuple[Candidates, Tensor, Tensor]:
+    """Draw candidates at the size of the image, without those that fall between its pixels.
+
+    Args:
+        candidates: M' of them.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        M candidates, masks (M, H, W) bool, and boxes (M, 4) int64 xyxy, corners inclusive, beyond
+        which the masks are empty.
+    """
+    masks, boxes = upsample_masks(candidates.proposals.logits[candidates.rows], size)
+    visible = any_pixel(masks.flatten(1), 1)  # (M',)
+    return candidates[visible], masks[visible], boxes[visible]
 
 
 def _check_features(patches: Tensor, targets: Sequence[Target]) -> None:
