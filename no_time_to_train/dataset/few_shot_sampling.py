@@ -77,13 +77,17 @@ def sample_references(
             picks = _repeated(picks or _any_picks(names[category_id], candidates, n_shot), n_shot)
         references[category_id] = [ReferencePick(pick.image_id, [pick.id]) for pick in picks]
     counts = {name: len(references.get(category_id, [])) for category_id, name in names.items()}
+    _refuse_too_few(annotations.path, counts, n_shot)
+    return references
+
+
+def _refuse_too_few(path: Path, counts: Mapping[str, int], n_shot: int) -> None:
     too_few = [f"{name} ({count})" for name, count in counts.items() if count < n_shot]
     if too_few:
         raise InputError(
-            f"{annotations.path}: too few valid references for {n_shot} shots of "
+            f"{path}: too few valid references for {n_shot} shots of "
             f"{', '.join(too_few)}; ask for fewer shots"
         )
-    return references
 
 
 def _by_category(

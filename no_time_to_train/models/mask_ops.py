@@ -10,8 +10,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from no_time_to_train.structures import Candidates
-
 PIXEL_CHUNK = 1 << 24
 """Pixels of masks that a GPU holds as floats together; so many ones still add up exactly."""
 
@@ -70,24 +68,6 @@ class Resizing:
         new = slice(first, last + 1)
         old = slice(int(self.sources[first, 0]), int(self.sources[last, 1]) + 1)
         return new, old, self.weights[new, old]
-
-
-def draw_masks(candidates: Candidates, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Masks of candidates at image size.
-
-    Args:
-        candidates: M of them.
-        size: (H, W) in pixels.
-
-    Returns:
-        (M, H, W) bool, and boxes (M, 4) int64 (x1, y1, x2, y2), corners inclusive, beyond which
-        they are empty.
-    """
-    proposals, rows = candidates.proposals, candidates.rows
-    if proposals.draw is None:
-        return upsample_masks(proposals.logits[rows], size)
-    masks = proposals.draw(rows)
-    return masks, mask_boxes(masks)
 
 
 def upsample_masks(logits: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

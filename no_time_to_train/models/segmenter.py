@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from no_time_to_train.config import Sam2InferConfig
 from no_time_to_train.encoders import Encoder
 from no_time_to_train.memory.bank import Memory, not_finite
-from no_time_to_train.models.mask_ops import any_pixel, draw_masks, mask_boxes
+from no_time_to_train.models.mask_ops import any_pixel, mask_boxes, upsample_masks
 from no_time_to_train.models.matching import classify, mask_features
 from no_time_to_train.models.rescoring import Rescorer, build_rescorer
 from no_time_to_train.models.suppression import suppress
@@ -122,7 +122,7 @@ class Segmenter(nn.Module):
         return Candidates(proposals, features, rows, scores.flatten(), labels.flatten())
 
     def merge(self, candidates: Candidates, size: tuple[int, int]) -> Prediction:
-        """Suppress, draw and rescore candidates that overlap, and keep the best.
+        """Suppress candidates, draw them, rescore those that overlap, and keep the best.
 
         Args:
             candidates: Of one image, in grid order.
@@ -133,9 +133,7 @@ class Segmenter(nn.Module):
         """
         limit = self.settings.num_out_instance
         candidates = suppress(candidates, self.settings.nms_thr, PRE_MERGE_FACTOR * limit)
-        masks, boxes = draw_masks(candidates, size)
-        visible = any_pixel(masks.flatten(1), 1)
-        masks, boxes, candidates = masks[visible], boxes[visible], candidates[visible]
+        candidates, masks, boxes = draw_masks(candidates, size)
         labels, features = candidates.labels, candidates.features[candidates.rows]
         scores = self.rescore(masks, boxes, labels, features, candidates.scores)
         scores, order = scores.sort(descending=True, stable=True)
@@ -162,6 +160,27 @@ class Segmenter(nn.Module):
 
     def _stack(self, images: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(images)).to(self.prototypes.device, non_blocking=True)
+
+
+def draw_masks(candidates: Candidates, size: tuple[int, int]) -> tuple[Candidates, Tensor, Tensor]:
+    """Draw candidates at the size of the image, without those that fall between its pixels.
+
+    Args:
+        candidates: M' of them.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        M candidates, masks (M, H, W) bool, and boxes (M, 4) int64 xyxy, corners inclusive, beyond
+        which the masks are empty.
+    """
+    proposals, rows = candidates.proposals, candidates.rows
+    if proposals.draw is None:
+        masks, boxes = upsample_masks(proposals.logits[rows], size)
+    else:
+        masks = proposals.draw(rows)
+        boxes = mask_boxes(masks)
+    visible = any_pixel(masks.flatten(1), 1)  # (M',)
+    return candidates[visible], masks[visible], boxes[visible]
 
 
 def _check_features(patches: Tensor, targets: Sequence[Target]) -> None:
