@@ -29,7 +29,7 @@ from no_time_to_train.coco.annotations import (
     ImageInfo,
     image_path,
 )
-from no_time_to_train.dataset.data_root import data_root
+from no_time_to_train.dataset.benchmarks import data_root
 from no_time_to_train.dataset.images import read_entry
 from no_time_to_train.dataset.script_entry import run_script
 from no_time_to_train.errors import InputError

@@ -20,7 +20,7 @@ from no_time_to_train.api.arguments import (
     usable_device,
 )
 from no_time_to_train.api.prediction import ImagePrediction
-from no_time_to_train.config import EncoderConfig, EncoderName, ModelConfig, Sam2Name
+from no_time_to_train.config import EncoderConfig, ModelConfig, Sam2Name
 from no_time_to_train.dataset.crops import crop_and_resize, crop_box
 from no_time_to_train.dataset.images import (
     as_rgb,
@@ -30,7 +30,7 @@ from no_time_to_train.dataset.images import (
     to_tensor,
 )
 from no_time_to_train.dataset.instance_masks import to_mask
-from no_time_to_train.encoders.dinov2 import build_encoder
+from no_time_to_train.encoders import build_encoder, input_size
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file
 from no_time_to_train.memory.bank import MemoryBank
@@ -48,7 +48,7 @@ from no_time_to_train.memory.tensors import (
     statistics_to_tensors,
 )
 from no_time_to_train.models.segmenter import Segmenter
-from no_time_to_train.proposers.point_grid import build_proposer
+from no_time_to_train.proposers import build_proposer
 from no_time_to_train.structures import Reference, Target
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
@@ -108,9 +108,9 @@ class FewShotSegmenter:
         cls,
         sam2: Sam2Name = "sam2_hiera_l.yaml",
         sam2_checkpoint: str | Path = ModelConfig.sam2_ckpt_path,
-        encoder: EncoderName = "dinov2_large",
-        encoder_checkpoint: str | Path = ModelConfig.encoder_ckpt_path,
-        encoder_image_size: int = EncoderConfig.img_size,
+        encoder: str = "dinov2_large",
+        encoder_checkpoint: str | Path | None = ModelConfig.encoder_ckpt_path,
+        encoder_image_size: int | None = None,
         device: str | None = None,
     ) -> FewShotSegmenter:
         """Build from the names of two presets and their official checkpoints.
@@ -118,19 +118,22 @@ class FewShotSegmenter:
         Args:
             sam2: SAM 2 preset.
             sam2_checkpoint: Its weights.
-            encoder: DINOv2 preset.
-            encoder_checkpoint: Its weights.
-            encoder_image_size: Side of DINOv2's square input in pixels.
+            encoder: DINOv2 preset, or timm/NAME.
+            encoder_checkpoint: Its weights; None lets timm download them.
+            encoder_image_size: Side of its square input in pixels, by default its own.
             device: As in the constructor.
         """
         check_preset(sam2, "sam2")
         check_preset(encoder, "encoder")
-        check_side(encoder_image_size, "encoder_image_size")
+        if encoder_image_size is not None:
+            check_side(encoder_image_size, "encoder_image_size")
+        if encoder_checkpoint is not None:
+            encoder_checkpoint = str(check_path(encoder_checkpoint, "encoder_checkpoint"))
         config = ModelConfig(
             sam2_cfg_file=sam2,
             sam2_ckpt_path=str(check_path(sam2_checkpoint, "sam2_checkpoint")),
             encoder_cfg=EncoderConfig(name=encoder, img_size=encoder_image_size),
-            encoder_ckpt_path=str(check_path(encoder_checkpoint, "encoder_checkpoint")),
+            encoder_ckpt_path=encoder_checkpoint,
         )
         return cls(config, device=device)
 
@@ -198,7 +201,8 @@ class FewShotSegmenter:
         x, y = int(columns[0]), int(rows[0])
         bbox = (x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
         box = crop_box(bbox, CONTEXT_RATIO, *inside.shape)
-        return crop_and_resize(pixels, inside, box, self.config.encoder_cfg.img_size)
+        assert self._segmenter.encoder is not None
+        return crop_and_resize(pixels, inside, box, input_size(self._segmenter.encoder))
 
     def finalise(self) -> None:
         """Condense the examples into classes; more may be remembered later, and this repeated.
@@ -228,7 +232,7 @@ class FewShotSegmenter:
         """
         picture = _open(image)
         assert self._segmenter.proposer is not None
-        side = self._segmenter.proposer.network.image_size
+        side = self._segmenter.proposer.image_size
         resized = picture.resize((side, side), Image.Resampling.BICUBIC)
         target = Target(to_pixels(resized), (picture.height, picture.width))
         with self._lock:

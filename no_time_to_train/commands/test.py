@@ -7,43 +7,32 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities import rank_zero_only
 
 from no_time_to_train import termination
 from no_time_to_train.coco.annotations import CocoAnnotations
-from no_time_to_train.coco.results import warn_if_all_below, write_records
+from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.commands import parsing
-from no_time_to_train.commands.outputs import (
-    WRITES_MEMORY,
-    log_outputs,
-    named_inputs,
-    named_outputs,
-    semantic_results_path,
-    write_metrics,
-)
-from no_time_to_train.config import TestMode
+from no_time_to_train.commands.outputs import log_outputs, named_inputs, write_metrics
 from no_time_to_train.dataset.image_log import FirstOfEachKind
 from no_time_to_train.distributed import end_ranks_together
 from no_time_to_train.errors import InputError
 from no_time_to_train.evaluation.coco import evaluate
 from no_time_to_train.files import WRITE_FAILURES
-from no_time_to_train.memory.checkpoint import write_memory
 from no_time_to_train.output_checks import prepare_outputs
 from no_time_to_train.pl_wrapper.limits import check_limit, limit_of
-from no_time_to_train.pl_wrapper.prediction_pictures import write_prediction_pictures
 from no_time_to_train.pl_wrapper.sam2matcher_pl import Sam2MatcherLightningModel
 from no_time_to_train.pl_wrapper.saved_config import SavedConfig
+from no_time_to_train.pl_wrapper.stages import STAGES, check_flags
+from no_time_to_train.pl_wrapper.stages.stage import Command
 
 logger = logging.getLogger(__name__)
-
-READS_MEMORY = {TestMode.postprocess_memory, TestMode.vis_memory, TestMode.test}
 
 ABOUT = "Find and segment every instance of a class from a few annotated reference images."
 MODES = "; ".join(
@@ -129,115 +118,62 @@ class NoTimeToTrainCLI(LightningCLI):
         self.started = time.monotonic()
         settings = self.config.test
         parsing.check_trainer(settings.trainer)
-        mode = settings.model.init_args.test_mode
-        if mode in WRITES_MEMORY and not settings.out_path:
-            raise InputError(f"--model.test_mode {mode.value} needs --out_path FILE for its memory")
-        if mode in READS_MEMORY and not settings.ckpt_path:
-            raise InputError(
-                f"--model.test_mode {mode.value} needs --ckpt_path FILE, the memory of the stage "
-                "before it"
-            )
-        prepare_outputs(named_outputs(settings), named_inputs(settings))
+        check_flags(settings)
+        prepare_outputs(self._named_outputs(), named_inputs(settings))
+
+    def _named_outputs(self) -> dict[str, Path]:
+        settings = self.config.test
+        return STAGES[settings.model.init_args.test_mode].outputs(settings)
 
     def after_instantiate_classes(self) -> None:
         """Check the outputs again, now that the images and the log folder are known."""
-        settings = self.config.test
-        outputs: dict[str, Any] = named_outputs(settings) | log_outputs(self.trainer)
-        outputs["the picture"] = self.model.picture_paths()
-        inputs: dict[str, Any] = named_inputs(settings)
-        inputs["the image"] = self.model.image_paths()
+        stage = self.model.stage
+        outputs: dict[str, Any] = self._named_outputs() | log_outputs(self.trainer)
+        inputs: dict[str, Any] = named_inputs(self.config.test)
+        outputs["the picture"], inputs["the image"] = (
+            stage.visualization_paths(),
+            stage.image_paths(),
+        )
         prepare_outputs(outputs, inputs)
 
     def before_test(self) -> None:
         """Load the memory."""
         end_ranks_together(self.trainer)
-        data, loading = self.model.references or self.model.targets, self.model.data_load_cfgs
-        samples = 1 if data is None else len(data)
-        check_limit(self.trainer, self.model.test_mode, samples, loading.batch_size)
-        if self.model.test_mode in READS_MEMORY:
-            self.model.load_memory(Path(self.config.test.ckpt_path))
+        check_limit(self.trainer, self.model.stage, self.model.data_load_cfgs.batch_size)
+        self.model.stage.load(Path(self.config.test.ckpt_path or ""))
         self.ready = time.monotonic()
 
     def after_test(self) -> None:
         """Store what the stage has left."""
         self.finished = time.monotonic()
-        log_dir = self.trainer.log_dir  # asks all ranks
-        finish: dict[TestMode, Callable[[str | None], None]] = {
-            TestMode.fill_memory: self._store_memory,
-            TestMode.postprocess_memory: self._store_memory,
-            TestMode.vis_memory: self._store_memory_pictures,
-            TestMode.test: self._store_results,
-        }
-        finish[self.model.test_mode](log_dir)
+        self.log_dir = self.trainer.log_dir  # asks all ranks
+        self.model.stage.store(Command(self.config.test, limit_of(self.trainer), self._measure))
 
-    @rank_zero_only
-    def _store_memory(self, log_dir: str | None) -> None:
-        path = Path(self.config.test.out_path)
-        write_memory(path, self.model.memory_tensors(), self.model.memory_info())
-        logger.info("Memory written to %s (%.2f MB)", path, path.stat().st_size / 1e6)
-
-    def _store_memory_pictures(self, log_dir: str | None) -> None:
-        self.model.pictures.finish()
-        logger.info("Pictures in %s", self.model.pictures.folder)
-
-    @rank_zero_only
-    def _store_results(self, log_dir: str | None) -> None:
-        settings, targets = self.config.test, self.model.targets
-        assert targets is not None
-        records = [record for image in self.model.records.values() for record in image]
-        self._export(settings, records)
-        limit = limit_of(self.trainer)
-        image_ids = list(targets.annotations.images)
-        ran = targets.annotations.restricted_to([image_ids[i] for i in self.model.records])
-        if len(ran.images) < len(image_ids):
-            numbers = len(ran.images), len(image_ids)
-            logger.info("Evaluated on the %d of %d images that ran (%s)", *numbers, limit)
-        self.model.warn_if_empty()
-        evaluation = evaluate(ran, [category.id for category in targets.categories], records)
+    def _measure(
+        self,
+        annotations: CocoAnnotations,
+        category_ids: Sequence[int],
+        records: Sequence[CocoRecord],
+    ) -> None:
+        evaluation = evaluate(annotations, category_ids, records)
         logger.info("%s", evaluation.text)
-        if log_dir:
-            seconds = {
+        if not self.log_dir:
+            return
+        path = Path(self.log_dir) / "metrics.json"
+        write_metrics(
+            path,
+            config=self.config_dump,
+            seconds={
                 "prepare": self.ready - self.started,
                 "segment": self.finished - self.ready,
                 "evaluate": time.monotonic() - self.finished,
-            }
-            path = Path(log_dir) / "metrics.json"
-            write_metrics(
-                path,
-                config=self.config_dump,
-                seconds=seconds,
-                images=len(ran.images),
-                images_of_data_set=len(image_ids),
-                limited_by=limit,
-                evaluation=evaluation,
-            )
-            logger.info("Metrics written to %s", path)
-        if self.model.model_cfg.test.online_vis:
-            self._draw(ran, records)
-
-    def _export(self, settings: Any, records: list[Any]) -> None:
-        named = semantic_results_path(settings.coco_semantic_split, settings.n_shot, settings.seed)
-        for path in (settings.export_result, named):
-            if path:
-                write_records(Path(path), records)
-                logger.info("%d results written to %s", len(records), path)
-
-    def _draw(self, annotations: CocoAnnotations, records: list[Any]) -> None:
-        targets, config = self.model.targets, self.model.model_cfg
-        assert targets is not None
-        folder = config.pictures_folder
-        data = self.model.dataset_cfgs.test
-        paths = write_prediction_pictures(
-            annotations,
-            targets.categories,
-            records,
-            config.test.imgs_path or data.root,
-            folder,
-            config.test.vis_thr,
-            data.orientation,
+            },
+            images=len(annotations.images),
+            images_of_data_set=self.model.stage.samples,
+            limited_by=limit_of(self.trainer),
+            evaluation=evaluation,
         )
-        logger.info("%d pictures in %s", len(paths), folder)
-        warn_if_all_below(records, config.test.vis_thr)
+        logger.info("Metrics written to %s", path)
 
 
 def main(arguments: list[str] | None = None) -> None:

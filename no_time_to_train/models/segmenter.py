@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from no_time_to_train.config import Sam2InferConfig
-from no_time_to_train.encoders.dinov2 import PatchEncoder
+from no_time_to_train.encoders import Encoder
 from no_time_to_train.errors import InputError
 from no_time_to_train.memory.bank import (
     ClassStatistics,
@@ -20,15 +19,17 @@ from no_time_to_train.memory.bank import (
     summarise,
 )
 from no_time_to_train.memory.prototypes import class_prototypes, overlapped_patches, patch_weights
+from no_time_to_train.models.mask_ops import any_pixel, draw_masks, mask_boxes
 from no_time_to_train.models.matching import classify, mask_features
-from no_time_to_train.models.merging import merge, suppress
+from no_time_to_train.models.rescoring import Rescorer, build_rescorer
+from no_time_to_train.models.suppression import suppress
 from no_time_to_train.preprocessing import unit_range
-from no_time_to_train.proposers.point_grid import PointProposer
+from no_time_to_train.proposers import Proposer
 from no_time_to_train.structures import Candidates, Prediction, Proposals, Reference, Target
 
 logger = logging.getLogger(__name__)
 
-CANDIDATES_PER_INSTANCE = 8
+PRE_MERGE_FACTOR = 8
 """Candidates that enter merging, per instance that may leave it."""
 
 
@@ -42,8 +43,9 @@ class Segmenter(nn.Module):
     def __init__(
         self,
         settings: Sam2InferConfig,
-        encoder: PatchEncoder | None = None,
-        proposer: PointProposer | None = None,
+        encoder: Encoder | None = None,
+        proposer: Proposer | None = None,
+        rescorer: Rescorer | None = None,
         most_patches: int = 1 << 20,
     ) -> None:
         """Put the parts together.
@@ -52,12 +54,14 @@ class Segmenter(nn.Module):
             settings: How masks are proposed, suppressed and merged.
             encoder: Tells classes apart.
             proposer: Proposes masks.
+            rescorer: Lowers scores of overlapping masks; by default what `settings.merging` names.
             most_patches: Foreground patches kept per reference, for the pictures of the memory.
         """
         super().__init__()
         self.settings = settings
         self.encoder = encoder
         self.proposer = proposer
+        self.rescore = rescorer or build_rescorer(settings)
         self.most_patches = most_patches
         self.bank = MemoryBank()
         self.statistics: ClassStatistics | None = None
@@ -109,20 +113,13 @@ class Segmenter(nn.Module):
         images = unit_range(pixels)
         patches = self._encoder()(images)  # (B, N, C)
         _check_features(patches, targets)
-        features = self.proposer.encode(images)
-        return [
-            self._segment_one(features[index], patches[index], target.original_size)
-            for index, target in enumerate(targets)
-        ]
-
-    def _segment_one(self, features: Any, patches: Tensor, size: tuple[int, int]) -> Prediction:
-        assert self.proposer is not None
-        settings = self.settings
-        proposals = self.proposer.propose(features)
-        candidates = self.match(proposals, patches)
-        limit = settings.num_out_instance
-        candidates = suppress(candidates, settings.nms_thr, CANDIDATES_PER_INSTANCE * limit)
-        return merge(candidates, size, limit)
+        features = self.proposer.encode(images, targets)
+        predictions = []
+        for index, target in enumerate(targets):
+            proposals = self.proposer.propose(features[index])
+            candidates = self.match(proposals, patches[index])
+            predictions.append(self.merge(candidates, target.original_size))
+        return predictions
 
     def match(self, proposals: Proposals, patches: Tensor) -> Candidates:
         """Find the classes that each proposal looks like.
@@ -140,6 +137,27 @@ class Segmenter(nn.Module):
         rows = rows.repeat_interleave(labels.shape[1])  # (M * k,)
         return Candidates(proposals, features, rows, scores.flatten(), labels.flatten())
 
+    def merge(self, candidates: Candidates, size: tuple[int, int]) -> Prediction:
+        """Suppress, draw and rescore candidates that overlap, and keep the best.
+
+        Args:
+            candidates: Of one image, in grid order.
+            size: (height, width) of that image in pixels.
+
+        Returns:
+            At most num_out_instance instances, best first.
+        """
+        limit = self.settings.num_out_instance
+        candidates = suppress(candidates, self.settings.nms_thr, PRE_MERGE_FACTOR * limit)
+        masks, boxes = draw_masks(candidates, size)
+        visible = any_pixel(masks.flatten(1), 1)
+        masks, boxes, candidates = masks[visible], boxes[visible], candidates[visible]
+        labels, features = candidates.labels, candidates.features[candidates.rows]
+        scores = self.rescore(masks, boxes, labels, features, candidates.scores)
+        scores, order = scores.sort(descending=True, stable=True)
+        masks, labels = masks[order[:limit]], labels[order[:limit]]
+        return Prediction(masks, mask_boxes(masks), scores[:limit], labels)
+
     @torch.inference_mode()
     def encode_patches(self, images: Sequence[Tensor]) -> Tensor:
         """Patch features of a batch of images.
@@ -153,7 +171,7 @@ class Segmenter(nn.Module):
         patches: Tensor = self._encoder()(self._stack(images))
         return patches
 
-    def _encoder(self) -> PatchEncoder:
+    def _encoder(self) -> Encoder:
         if self.encoder is None:
             raise RuntimeError("this stage was built without an encoder")
         return self.encoder

@@ -17,7 +17,7 @@ from no_time_to_train.memory.tensors import (
     statistics_to_tensors,
 )
 from no_time_to_train.models.segmenter import Segmenter
-from no_time_to_train.pl_wrapper.sam2matcher_pl import most_patches
+from no_time_to_train.pl_wrapper.stages.stage import max_patches
 from no_time_to_train.structures import Reference
 
 GRID, CHANNELS, SIDE = 37, 1024, 518
@@ -64,7 +64,7 @@ def fill(classes: int, shots: int, path: Path) -> BankStage:
     with watch("stage"):
         model = ModelConfig(memory_bank_cfg=MemoryBankConfig(category_num=classes, length=shots))
         encoder = MadeUpFeatures(classes)
-        segmenter = Segmenter(model.sam2_infer_cfgs, most_patches=most_patches(model))
+        segmenter = Segmenter(model.sam2_infer_cfgs, most_patches=max_patches(model))
         segmenter.encoder = encoder  # type: ignore[assignment]
         for encoder.class_index in range(classes):
             for slot in range(shots):
@@ -81,7 +81,7 @@ def post_process(classes: int, shots: int, filled: Path, path: Path) -> BankStag
     with watch("stage"):
         model = ModelConfig(memory_bank_cfg=MemoryBankConfig(category_num=classes, length=shots))
         memory = read_memory(filled)
-        segmenter = Segmenter(model.sam2_infer_cfgs, most_patches=most_patches(model))
+        segmenter = Segmenter(model.sam2_infer_cfgs, most_patches=max_patches(model))
         segmenter.bank = bank_from_tensors(memory.tensors, segmenter.most_patches)
         segmenter.finalise()
         assert segmenter.statistics is not None

@@ -18,9 +18,8 @@ from dinov2 import build_dinov2
 from no_time_to_train.coco.results import CocoRecord, to_records
 from no_time_to_train.config import ComputeConfig, Sam2InferConfig
 from no_time_to_train.dataset.images import read_image, to_pixels
-from no_time_to_train.encoders.dinov2 import PatchEncoder
-from no_time_to_train.models.merging import merge, suppress
-from no_time_to_train.models.segmenter import CANDIDATES_PER_INSTANCE, Segmenter
+from no_time_to_train.encoders.patch_encoder import PatchEncoder
+from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.proposers.point_grid import PointProposer
 from no_time_to_train.structures import Prediction, Proposals, Target
 from sam2 import ImageFeatures, build_sam2
@@ -82,7 +81,7 @@ class Parts:
 
     def read(self, path: Path) -> Target:
         """An image as `test` reads it."""
-        side = self.proposer.network.image_size
+        side = self.proposer.image_size
         picture = read_image(path)
         pixels = to_pixels(picture.resize((side, side), Image.Resampling.BICUBIC))
         return Target(pixels, (picture.height, picture.width))
@@ -94,7 +93,7 @@ class Parts:
         if self.prototypes is None:
             self.prototypes = spread(patches, self.networks.classes)
             self.segmenter.prototypes = self.prototypes
-        return patches, self.proposer.encode(images)
+        return patches, self.proposer.encode(images, [target])
 
 
 @dataclass(frozen=True)
@@ -118,9 +117,7 @@ def finish_as_test_does(
     with watch("pooling"):
         candidates = parts.segmenter.match(proposals, patches)
     with watch("merging"):
-        limit = parts.settings.num_out_instance
-        most = CANDIDATES_PER_INSTANCE * limit
-        return merge(suppress(candidates, parts.settings.nms_thr, most), size, limit)
+        return parts.segmenter.merge(candidates, size)
 
 
 def decode_literally(parts: Parts, features: ImageFeatures) -> Proposals:

@@ -7,15 +7,14 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from no_time_to_train.config import DatasetsConfig, ModelConfig, VisualizationConfig
-from no_time_to_train.dataset.images import existing_paths
-from no_time_to_train.dataset.targets import TargetDataset
-from no_time_to_train.encoders.dinov2 import build_encoder
+from no_time_to_train.config import DatasetsConfig, ModelConfig
+from no_time_to_train.dataset.references import ReferenceDataset
+from no_time_to_train.encoders import build_encoder, find_encoder
 from no_time_to_train.errors import InputError
 from no_time_to_train.memory.checkpoint import MemoryFile
 from no_time_to_train.memory.layout import Kind
 from no_time_to_train.networks import WeightsError
-from no_time_to_train.proposers.point_grid import build_proposer
+from no_time_to_train.proposers import build_proposer, find_proposer
 
 logger = logging.getLogger(__name__)
 
@@ -34,17 +33,19 @@ def naming(setting: str) -> Iterator[None]:
 
 
 def check_weights(model: ModelConfig, encoder: bool, proposer: bool) -> None:
-    """Look for the checkpoints of the networks that a stage needs.
+    """Look for the networks that are named, and for the checkpoints of those a stage needs.
 
     Raises:
         InputError: One is missing; the sentence says how to get it.
     """
+    find_encoder(model.encoder_cfg.name)
+    find_proposer(model.proposer_cfg.name)
     for needed, path, build, setting in (
         (encoder, model.encoder_ckpt_path, build_encoder, ENCODER_WEIGHTS),
         (proposer, model.sam2_ckpt_path, build_proposer, SAM2_WEIGHTS),
     ):
         # Not Path.is_file, which fails on names that are too long.
-        if needed and not os.path.isfile(path):
+        if needed and path is not None and not os.path.isfile(path):
             with naming(setting):
                 build(model)  # knows the address, and says so before it builds anything
 
@@ -64,36 +65,38 @@ def check_classes(model: ModelConfig, names: Sequence[str], stage: str) -> None:
         )
 
 
-def check_references(model: ModelConfig, datasets: DatasetsConfig) -> None:
-    """Compare what the reference data set yields with what encoder and bank take.
+def read_references(model: ModelConfig, datasets: DatasetsConfig) -> ReferenceDataset:
+    """The reference data set, if it yields what encoder and bank take.
 
     Raises:
-        InputError: Image sizes or numbers of shots differ.
+        InputError: Image sizes, numbers of shots or classes differ, or data are missing.
     """
     data = datasets.fill_memory
-    side = model.encoder_cfg.img_size
-    if data.image_size != side:
-        raise InputError(
-            f"dataset_cfgs.fill_memory.image_size is {data.image_size}, but "
-            f"model_cfg.encoder_cfg.img_size is {side}; give both the same value"
-        )
+    if model.encoder_cfg.img_size is not None:
+        check_image_size(datasets, model.encoder_cfg.img_size)
     length = model.memory_bank_cfg.length
     if data.memory_length != length:
         raise InputError(
             f"dataset_cfgs.fill_memory.memory_length is {data.memory_length}, but "
             f"model_cfg.memory_bank_cfg.length is {length}; both are the number of shots"
         )
+    references = ReferenceDataset(data)
+    check_classes(model, references.class_names, "fill_memory")
+    return references
 
 
-def check_picture_sources(pictures: VisualizationConfig, targets: TargetDataset) -> None:
-    """Look for the images that the pictures will be drawn over.
+def check_image_size(datasets: DatasetsConfig, side: int) -> None:
+    """Compare the size of the references' crops with the encoder's input.
 
     Raises:
-        InputError: Pictures are wanted, and imgs_path lacks images.
+        InputError: They differ.
     """
-    if pictures.online_vis and pictures.imgs_path:
-        images = targets.annotations.images.values()
-        existing_paths(pictures.imgs_path, "model_cfg.test.imgs_path", images)
+    found = datasets.fill_memory.image_size
+    if found != side:
+        raise InputError(
+            f"dataset_cfgs.fill_memory.image_size is {found}, but model_cfg.encoder_cfg.img_size "
+            f"is {side}; give both the same value"
+        )
 
 
 def check_memory(memory: MemoryFile, model: ModelConfig) -> None:
@@ -118,6 +121,19 @@ def check_memory(memory: MemoryFile, model: ModelConfig) -> None:
         raise InputError(
             f"{memory.path} was filled with {memory.info.encoder}, but model_cfg.encoder_cfg.name "
             f"is {encoder}; use the same encoder, or fill the memory again"
+        )
+
+
+def check_width(memory: MemoryFile | None, model: ModelConfig, width: int) -> None:
+    """Compare the features in a memory with those of the encoder.
+
+    Raises:
+        InputError: They have another number of channels.
+    """
+    if memory and memory.size.channels != width:
+        raise InputError(
+            f"{memory.path} holds features of {memory.size.channels} channels, but "
+            f"{model.encoder_cfg.name} makes {width}; use the encoder that filled it"
         )
 
 

@@ -10,7 +10,7 @@ from pycocotools import mask as rle_codec
 
 from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.errors import InputError
-from no_time_to_train.pl_wrapper.prediction_pictures import write_prediction_pictures
+from no_time_to_train.pl_wrapper.prediction_visualizations import write_visualizations
 
 HEIGHT, WIDTH, MARGIN = 90, 120, 10
 BOX = [20, 30, 60, 40]  # x, y, w, h
@@ -74,9 +74,7 @@ class Gallery:
         self.json.write_text(json.dumps(content))
         annotations = CocoAnnotations.read(self.json)
         boat = [category for category in annotations.categories if category.id == 9]
-        return write_prediction_pictures(
-            annotations, boat, records, self.images, self.out, threshold
-        )
+        return write_visualizations(annotations, boat, records, self.images, self.out, threshold)
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from no_time_to_train.pl_wrapper.background import Background
+from no_time_to_train.pl_wrapper.background_writer import BackgroundWriter
 
 
-def test_background__calls_run_in_order_in_another_thread() -> None:
-    background, seen = Background(), []
+def test_background_writer__calls_run_in_order_in_another_thread() -> None:
+    background, seen = BackgroundWriter(), []
     for number in range(20):
         background.call(lambda number: seen.append((number, threading.get_ident())), number)
     background.finish()
@@ -18,8 +18,8 @@ def test_background__calls_run_in_order_in_another_thread() -> None:
     assert threading.get_ident() not in {thread for _, thread in seen}
 
 
-def test_background__the_caller_waits_when_too_much_is_waiting() -> None:
-    background, gate, started = Background(most_waiting=1), threading.Event(), []
+def test_background_writer__the_caller_waits_when_too_much_is_waiting() -> None:
+    background, gate, started = BackgroundWriter(max_waiting=1), threading.Event(), []
     background.call(gate.wait)
     caller = threading.Thread(target=background.call, args=(started.append, "second"))
     caller.start()
@@ -33,8 +33,8 @@ def test_background__the_caller_waits_when_too_much_is_waiting() -> None:
 
 
 @pytest.mark.parametrize("further_calls", [0, 3])
-def test_background__an_error_reaches_the_caller(further_calls: int) -> None:
-    background = Background(most_waiting=2)
+def test_background_writer__an_error_reaches_the_caller(further_calls: int) -> None:
+    background = BackgroundWriter(max_waiting=2)
 
     def work() -> None:
         background.call(int, "no number")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from no_time_to_train.coco.annotations import CocoAnnotations, rasterise
 from no_time_to_train.coco.entries import Annotation, Category, Id, ImageInfo
@@ -17,17 +17,17 @@ from no_time_to_train.config import Orientation
 from no_time_to_train.dataset.images import existing_paths, read_entry
 from no_time_to_train.visualization.predictions import (
     Instance,
+    Picture,
     compare,
     draw_instances,
     picture_path,
     save_picture,
 )
 
-Picture = npt.NDArray[np.uint8]  # (H, W, 3), RGB
 ClassIndex = Mapping[int, int]  # class index by category id
 
 
-def write_prediction_pictures(
+def write_visualizations(
     annotations: CocoAnnotations,
     categories: Sequence[Category],
     records: Sequence[CocoRecord],
@@ -101,7 +101,7 @@ def _truths(
             )
 
 
-def _mask(annotation: Annotation, image: ImageInfo) -> npt.NDArray[np.bool_]:
+def _mask(annotation: Annotation, image: ImageInfo) -> NDArray[np.bool_]:
     if annotation.segmentation is None:
         return np.zeros((image.height or 0, image.width or 0), dtype=bool)
     return rasterise(annotation, image)
