@@ -7,6 +7,7 @@ A test compares the page with what this writes.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import dataclasses
 import enum
@@ -96,6 +97,7 @@ def updated(page: str) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()
     PAGE.write_text(updated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 

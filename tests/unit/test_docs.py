@@ -258,6 +258,13 @@ def test_settings__that_a_page_names_exist(page: str) -> None:
                 kinds = [kind for kind in kinds if dataclasses.is_dataclass(kind)]
 
 
+def test_tables__that_contributing_names_exist() -> None:
+    tables = re.findall(r"`(no_time_to_train(?:\.\w+)+)\.([A-Z]+)`", TEXTS["CONTRIBUTING.md"])
+    assert len(tables) == 4
+    for module, name in tables:
+        assert getattr(importlib.import_module(module), name)
+
+
 def test_settings_page__is_what_its_script_writes() -> None:
     """Where it is not: python -m scripts.settings_page."""
     page = TEXTS["docs/settings.md"]
