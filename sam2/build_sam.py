@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sam2.checkpoint import ONLY_IN_2_1, kind_of, misfits, read_checkpoint, unwrap
-from sam2.image_model import ImageModel
+from sam2.checkpoint import ONLY_IN_2_1, incompatible_keys, kind_of, read_checkpoint, unwrap
+from sam2.image_model import DecoderName, Sam2ImageModel
 from sam2.modeling.hiera import Hiera
 from sam2.modeling.image_encoder import FpnNeck, ImageEncoder
 from sam2.modeling.mask_decoder import MaskDecoder
@@ -38,7 +38,7 @@ class Preset:
     """Attention heads of the trunk's first stage."""
     stages: tuple[int, ...]
     """Blocks per stage of the trunk."""
-    global_blocks: tuple[int, ...]
+    global_att_blocks: tuple[int, ...]
     """Blocks of the trunk, counted over all stages, that attend over the whole map."""
     window_sizes: tuple[int, ...]
     """Side of the trunk's attention windows per stage, in positions."""
@@ -49,8 +49,8 @@ class Preset:
     d_model: int = 256
     """Channels of the feature pyramid and of the decoder's tokens."""
     decoder_depth: int = 2
-    """Layers of the two-way transformer."""
-    decoder_heads: int = 8
+    """Blocks of the two-way transformer."""
+    decoder_num_heads: int = 8
     """Attention heads of the decoder."""
     decoder_mlp_dim: int = 2048
     """Hidden channels of the decoder's MLPs."""
@@ -62,7 +62,7 @@ _TINY = Preset(
     embed_dim=96,
     num_heads=1,
     stages=(1, 2, 7, 2),
-    global_blocks=(5, 7, 9),
+    global_att_blocks=(5, 7, 9),
     window_sizes=(8, 4, 14, 7),
     background_size=7,
     url=f"{OFFICIAL}/072824/sam2_hiera_tiny.pt",
@@ -70,14 +70,14 @@ _TINY = Preset(
 _SMALL = replace(
     _TINY,
     stages=(1, 2, 11, 2),
-    global_blocks=(7, 10, 13),
+    global_att_blocks=(7, 10, 13),
     url=f"{OFFICIAL}/072824/sam2_hiera_small.pt",
 )
 _BASE_PLUS = Preset(
     embed_dim=112,
     num_heads=2,
     stages=(2, 3, 16, 3),
-    global_blocks=(12, 16, 20),
+    global_att_blocks=(12, 16, 20),
     window_sizes=(8, 4, 14, 7),
     background_size=14,
     url=f"{OFFICIAL}/072824/sam2_hiera_base_plus.pt",
@@ -86,7 +86,7 @@ _LARGE = Preset(
     embed_dim=144,
     num_heads=2,
     stages=(2, 6, 36, 4),
-    global_blocks=(23, 33, 43),
+    global_att_blocks=(23, 33, 43),
     window_sizes=(8, 4, 16, 8),
     background_size=7,
     url=f"{OFFICIAL}/072824/sam2_hiera_large.pt",
@@ -95,12 +95,12 @@ _DEMO = Preset(
     embed_dim=32,
     num_heads=1,
     stages=(1, 2, 3, 1),
-    global_blocks=(4, 5),
+    global_att_blocks=(4, 5),
     window_sizes=(8, 4, 8, 4),
     background_size=7,
     url=None,
     d_model=96,
-    decoder_heads=4,
+    decoder_num_heads=4,
     decoder_mlp_dim=384,
     image_size=256,
 )
@@ -120,8 +120,11 @@ PRESETS: dict[str, Preset] = {
 
 
 def build_sam2(
-    name: str, checkpoint: str | Path | None = None, image_size: int | None = None
-) -> ImageModel:
+    name: str,
+    checkpoint: str | Path | None = None,
+    image_size: int | None = None,
+    decoder: DecoderName = "auto",
+) -> Sam2ImageModel:
     """Build a model for inference: eval mode, no gradients.
 
     Args:
@@ -129,6 +132,7 @@ def build_sam2(
         checkpoint: An official checkpoint; without one, weights are random.
         image_size: Side of the square input frame in pixels, a multiple of 32; by default the
             preset's.
+        decoder: See `Sam2ImageModel`; training takes the plain one.
 
     Returns:
         The model, on the CPU, in float32.
@@ -148,6 +152,7 @@ def build_sam2(
         model = _assemble(preset, side)
     else:
         model = _load(name, side, Path(checkpoint))
+    model.decoder = decoder
     return model.eval().requires_grad_(False)
 
 
@@ -183,22 +188,22 @@ def _size(state: Mapping[str, Any]) -> tuple[int, int, int] | None:
     return width.numel(), len(blocks), token.numel()
 
 
-def _assemble(preset: Preset, image_size: int) -> ImageModel:
+def _assemble(preset: Preset, image_size: int) -> Sam2ImageModel:
     trunk = Hiera(
         embed_dim=preset.embed_dim,
         num_heads=preset.num_heads,
         stages=preset.stages,
-        global_blocks=preset.global_blocks,
+        global_att_blocks=preset.global_att_blocks,
         window_sizes=preset.window_sizes,
         background_size=preset.background_size,
     )
     decoder = MaskDecoder(
-        channels=preset.d_model,
-        heads=preset.decoder_heads,
+        transformer_dim=preset.d_model,
+        num_heads=preset.decoder_num_heads,
         mlp_dim=preset.decoder_mlp_dim,
         depth=preset.decoder_depth,
     )
-    return ImageModel(
+    return Sam2ImageModel(
         image_encoder=ImageEncoder(trunk, FpnNeck(trunk.channels, preset.d_model)),
         prompt_encoder=PromptEncoder(preset.d_model, image_size),
         mask_decoder=decoder,
@@ -206,7 +211,7 @@ def _assemble(preset: Preset, image_size: int) -> ImageModel:
     )
 
 
-def _load(name: str, image_size: int, path: Path) -> ImageModel:
+def _load(name: str, image_size: int, path: Path) -> Sam2ImageModel:
     repair = _how_to_get(name, path)
     if not path.is_file():
         raise FileNotFoundError(f"the SAM 2 checkpoint {path} does not exist; {repair}")
@@ -214,7 +219,7 @@ def _load(name: str, image_size: int, path: Path) -> ImageModel:
     with torch.device("meta"):  # spends no time on random weights that are overwritten at once
         model = _assemble(PRESETS[name], image_size)
     own, state = model.state_dict(), unwrap(checkpoint)
-    problems = misfits(own, state)
+    problems = incompatible_keys(own, state)
     if problems:
         diagnosis = _diagnose(checkpoint, repair)
         raise ValueError(f"{path} does not hold the weights of {name}: {problems}; {diagnosis}")

@@ -51,7 +51,7 @@ class Sam2Boxes:
     """SAM 2 with boxes as prompts; of its four masks the one meant for a prompt without doubt."""
 
     model: Any
-    """A `sam2.ImageModel`."""
+    """A `sam2.Sam2ImageModel`."""
     device: torch.device
     """Where the model is."""
     batch_size: int

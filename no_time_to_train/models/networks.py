@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from dinov2 import build_dinov2
 from no_time_to_train.checkpoint_files import check_checkpoint, check_finite
@@ -66,7 +65,8 @@ def build_proposer(config: ModelConfig, image_size: int | None = None) -> PointP
     path = Path(config.sam2_ckpt_path)
     with _weights_error():
         check_checkpoint(path, "the SAM 2 weights", REPAIR)
-        network = build_sam2(config.sam2_cfg_file, path, image_size)
+        decoder = config.compute_cfg.decoder
+        network = build_sam2(config.sam2_cfg_file, path, image_size, decoder)
         check_finite(network.state_dict().items(), path)
     settings = config.sam2_infer_cfgs
     proposer = PointProposer(
@@ -91,20 +91,10 @@ def compute_as(compute: ComputeConfig, part: PatchEncoder | PointProposer) -> No
     if compute.precision == "tf32":
         torch.set_float32_matmul_precision("high")
     if compute.compile:
-        for module, dynamic in _heavy_modules(part):
-            module.compile(dynamic=dynamic)
-
-
-def _heavy_modules(part: PatchEncoder | PointProposer) -> list[tuple[nn.Module, bool]]:
-    """What is worth compiling, and whether the size of its batch changes all the time."""
-    if isinstance(part, PatchEncoder):
-        return [(part.network, False)]
-    decoder = part.network.sam_mask_decoder
-    return [
-        (part.network.image_encoder, False),
-        (decoder.transformer, False),
-        (decoder.output_upscaling, True),  # the last few of the kept masks
-    ]
+        if isinstance(part, PatchEncoder):
+            part.network.compile(dynamic=False)
+        else:
+            part.network.compile_parts()
 
 
 @contextmanager

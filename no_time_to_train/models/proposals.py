@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from no_time_to_train.models.images import imagenet_normalise, resize_square
 from no_time_to_train.structures import Proposals
-from sam2 import ImageFeatures, ImageModel
+from sam2 import ImageFeatures, Sam2ImageModel
 
 CPU_TOKENS = 32 << 20
 """Bytes that the image tokens of all prompts would take which a thread of a CPU decodes at once: 8
@@ -37,7 +37,7 @@ class PointProposer(nn.Module):
 
     def __init__(
         self,
-        network: ImageModel,
+        network: Sam2ImageModel,
         points_per_side: int,
         iou_threshold: float,
         chunk_size: int,
@@ -88,8 +88,9 @@ class PointProposer(nn.Module):
             fitting = CPU_TOKENS // (tokens.numel() * tokens.element_size())
             share = -(-len(self.points) // threads)
             chunk_size = max(1, min(chunk_size, fitting, share))
-        logits, ious = self.network.best_masks(
-            features, self.points, self.iou_threshold, chunk_size, threads
+        prompts = self.network.sam_prompt_encoder.points(self.points)
+        logits, ious = self.network.generate_masks(
+            features, prompts, self.iou_threshold, chunk_size, threads
         )
         filled = logits.flatten(1).amax(dim=1) > 0  # (M,)
         if not filled.all():  # hundreds of megabytes are not copied for nothing

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from training import Training, half_precision, rate_share, read_command_line
 
 from sam2 import build_sam2
-from sam2.image_model import MASK_STRIDE, ImageFeatures, ImageModel
+from sam2.image_model import MASK_STRIDE, ImageFeatures, Sam2ImageModel
 from sam2.modeling.image_encoder import Pyramid
 
 NAME = "sam2_hiera_demo"
@@ -194,7 +194,7 @@ def expected_ious(logits: Tensor) -> Tensor:
 class Lesson(nn.Module):
     """The model together with what only training needs."""
 
-    def __init__(self, model: ImageModel) -> None:
+    def __init__(self, model: Sam2ImageModel) -> None:
         super().__init__()
         self.model = model
         self.embedding = PixelEmbedding(model.sam_mask_decoder.conv_s0.in_channels)
@@ -239,7 +239,7 @@ class Lesson(nn.Module):
             encoder.boxes(asked.boxes),
             encoder.points(asked.misses),
         )
-        return self.model.predict_prompts(features, torch.cat(prompts))
+        return self.model.predict_masks(features, torch.cat(prompts))
 
 
 def _prompt_loss(losses: Tensor) -> Tensor:
@@ -287,11 +287,11 @@ def plan() -> list[tuple[Phase, float, Strictness]]:
     return steps
 
 
-def train(seed: int, out: Path) -> ImageModel:
+def train(seed: int, out: Path) -> Sam2ImageModel:
     """Train through all phases, or through what is left of them."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    lesson = Lesson(build_sam2(NAME))
+    lesson = Lesson(build_sam2(NAME, decoder="plain"))
     lesson.train().requires_grad_(True)
     start_near_prompts(lesson.model)
     names = ("IoU of clicks", "of boxes", "of pixels")
@@ -304,14 +304,14 @@ def train(seed: int, out: Path) -> ImageModel:
     return lesson.model
 
 
-def resized(model: ImageModel, side: int) -> ImageModel:
+def resized(model: Sam2ImageModel, side: int) -> Sam2ImageModel:
     """The model for another image size, sharing its parameters."""
-    other = build_sam2(NAME, image_size=side).train().requires_grad_(True)
+    other = build_sam2(NAME, image_size=side, decoder="plain").train().requires_grad_(True)
     other.load_state_dict(model.state_dict(keep_vars=True), assign=True)
     return other
 
 
-def save(model: ImageModel, path: Path) -> None:
+def save(model: Sam2ImageModel, path: Path) -> None:
     """Write an official checkpoint in half precision."""
     torch.save({"model": half_precision(model)}, path)
 

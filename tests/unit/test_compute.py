@@ -57,7 +57,8 @@ def test_proposer__half_precision_moves_scores_and_masks_little(
     found = []
     for each in (exact, proposer):
         features = each.encode(scene)
-        found.append(each.network.best_masks(features, each.points, 0.0, chunk_size=12))
+        prompts = each.network.sam_prompt_encoder.points(each.points)
+        found.append(each.network.generate_masks(features, prompts, 0.0, chunk_size=12))
     (logits, ious), (half_logits, half_ious) = found
     assert half_ious.dtype == torch.float32
     assert (half_ious - ious).abs().median() < most / 5
@@ -81,7 +82,8 @@ def test_compiled__same_as_uncompiled(scene: torch.Tensor, precision: str, most:
         proposer = build_proposer(settings(precision, compiled))
         network, features = proposer.network, proposer.encode(scene)
         logits, ious = network.predict_points(features, proposer.points)
-        best_logits, best_ious = network.best_masks(features, proposer.points, 0.0, chunk_size=12)
+        prompts = network.sam_prompt_encoder.points(proposer.points)
+        best_logits, best_ious = network.generate_masks(features, prompts, 0.0, chunk_size=12)
         assert len(best_logits) == len(best_ious)
         found.append((encoder(scene), logits, ious, best_ious))
     for value, compiled_value, bound in zip(
