@@ -21,6 +21,10 @@ from sam2.modeling.prompt_encoder import PromptEncoder
 MASK_STRIDE = 4
 """Pixels of the input frame per pixel of a mask."""
 
+PLAIN_CHUNK = 2**27
+"""Elements of upscaled features that the plain decoder makes together, at most: 64 prompts at image
+size 1024, with 2 GB in float32; a GPU is busy, and a small one has room."""
+
 DecoderName = Literal["auto", "plain", "fast"]
 
 
@@ -168,9 +172,8 @@ class Sam2ImageModel(nn.Module):
             features: Of one image.
             prompts: Tokens from the prompt encoder, (P, T, C).
             iou_threshold: Masks with a predicted IoU at or below it are dropped; -1 keeps all.
-            chunk_size: Prompts decoded together. Of the image, one takes 2 MB in the fast decoder
-                and 4 MB in the plain one (fp32, image size 1024), and a few times that while it
-                changes.
+            chunk_size: Prompts decoded together, at most. What one makes of the image takes 2 MB in
+                the fast decoder (float32, image size 1024), and a few times that while it changes.
             threads: Chunks decoded at the same time, on a CPU.
             multimask_output: Whether to choose among masks 1 to 3, as points want it, or to take
                 mask 0, as boxes do.
@@ -179,6 +182,8 @@ class Sam2ImageModel(nn.Module):
             Mask logits (M, h, w), positive inside, and their predicted IoUs (M,), in the order of
             the prompts.
         """
+        if not self._uses_fast_decoder(features):
+            chunk_size = min(chunk_size, max(1, PLAIN_CHUNK // features.high_res_0.numel()))
         best = self._best_masks(features, multimask_output, iou_threshold)
         decoded = map_in_threads(best, prompts.split(chunk_size), threads)
         logits, ious, all_ious = map(torch.cat, zip(*decoded, strict=True))

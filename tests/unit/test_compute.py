@@ -14,14 +14,14 @@ from no_time_to_train.models.networks import build_encoder, build_proposer
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def settings(precision: str, compiled: bool = False) -> ModelConfig:
+def settings(precision: str, compiled: bool = False, decoder: str = "auto") -> ModelConfig:
     return ModelConfig(
         sam2_cfg_file="sam2_hiera_demo.yaml",
         sam2_ckpt_path=str(ROOT / "demo_models/sam2_hiera_demo.pt"),
         sam2_infer_cfgs=Sam2InferConfig(points_per_side=6),
         encoder_cfg=EncoderConfig(name="dinov2_demo", img_size=252),
         encoder_ckpt_path=str(ROOT / "demo_models/dinov2_demo.pth"),
-        compute_cfg=ComputeConfig(precision=precision, compile=compiled),  # type: ignore[arg-type]
+        compute_cfg=ComputeConfig(precision, compiled, decoder),  # type: ignore[arg-type]
     )
 
 
@@ -46,13 +46,14 @@ def test_encoder__half_precision_inside_float32_outside(
     assert cosines.min() < 1 - 1e-7, "something was rounded"
 
 
+@pytest.mark.parametrize("decoder", ["plain", "fast"])
 @pytest.mark.parametrize(("precision", "most"), [("bfloat16", 0.05), ("float16", 0.01)])
 @torch.inference_mode()
 def test_proposer__half_precision_moves_scores_and_masks_little(
-    scene: torch.Tensor, precision: str, most: float
+    scene: torch.Tensor, precision: str, most: float, decoder: str
 ) -> None:
-    exact = build_proposer(settings("float32"))
-    proposer = build_proposer(settings(precision))
+    exact = build_proposer(settings("float32", decoder=decoder))
+    proposer = build_proposer(settings(precision, decoder=decoder))
     assert proposer.points.dtype == torch.float32, "pixels of a large image need all their digits"
     found = []
     for each in (exact, proposer):

@@ -1,5 +1,6 @@
 """The two decoders side by side, and what `Sam2ImageModel` promises to its callers."""
 
+import functools
 import logging
 import subprocess
 import sys
@@ -221,6 +222,22 @@ def test_decoder__auto_is_the_fast_one_on_a_cpu_and_the_plain_one_elsewhere(deco
     model = build_sam2("sam2_hiera_demo", decoder=decoder)
     features = ImageFeatures(*torch.empty(3, 1, device=device))
     assert model._uses_fast_decoder(features) == fast
+
+
+@torch.inference_mode()
+def test_compile_parts__the_plain_decoder_draws_the_same(monkeypatch):
+    # Without the C++ compiler, which takes a minute; test_compute has it for the fast decoder.
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    model, compiled = demo_model(), demo_model()
+    model.decoder = compiled.decoder = "plain"
+    compiled.compile_parts()
+    features, points = random_features(model), torch.rand(4, 2) * 255
+    for ours, expected in zip(
+        compiled.predict_points(features, points),
+        model.predict_points(features, points),
+        strict=True,
+    ):
+        assert relative_error(ours, expected) < 1e-5
 
 
 def test_numba__missing_is_said_in_one_line_and_costs_nothing_but_time(points, monkeypatch, caplog):
