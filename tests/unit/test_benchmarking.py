@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarking.agreement import Agreement, compare
+from benchmarking.agreement import Agreement, detection_agreement
 from benchmarking.bank import fill, post_process
 from benchmarking.plan import Costs, Job, parts_of, plan
-from benchmarking.report import CLASS_STAGES, Measured, beside, ratios, table
+from benchmarking.report import CLASS_STAGES, Measured, compare, ratios, table
 from pycocotools import mask as rle_codec
 
 from no_time_to_train.coco.results import CocoRecord
@@ -42,15 +42,15 @@ def record(columns: slice, score: float, category: int = 0) -> CocoRecord:
     }
 
 
-def test_compare__pairs_each_detection_once_and_within_its_class() -> None:
+def test_agreement__pairs_each_detection_once_and_within_its_class() -> None:
     theirs = [record(slice(0, 4), 0.9), record(slice(6, 10), 0.8), record(slice(6, 10), 0.7, 1)]
     ours = [record(slice(0, 5), 0.85), record(slice(0, 4), 0.6), record(slice(6, 10), 0.7, 1)]
-    found = compare([theirs, []], [ours, []])
+    found = detection_agreement([theirs, []], [ours, []])
     assert found == Agreement(3, 3, 2, pytest.approx(0.8), pytest.approx(0.05))
 
 
-def test_compare__of_nothing_agrees() -> None:
-    assert compare([[]], [[]]) == Agreement(0, 0, 0, 1.0, 0.0)
+def test_agreement__of_nothing_is_complete() -> None:
+    assert detection_agreement([[]], [[]]) == Agreement(0, 0, 0, 1.0, 0.0)
 
 
 def test_parts__devices_share_references_and_images_only() -> None:
@@ -83,7 +83,7 @@ def test_report__says_how_much_faster_and_what_classes_cost() -> None:
     slow, fast = replace(slow, turns=[12, 8]), replace(fast, turns=[4, 6])
     assert ratios(slow, fast) == "image 2.00 x (1.33 to 3.00 by turn), decoding 2.67 x as fast"
     crowded = figures(3.5, 1.1)
-    assert beside(fast, crowded).startswith("an image takes +12.0%, of which +2.0% in")
+    assert compare(fast, crowded).startswith("an image takes +12.0%, of which +2.0% in")
     lines = table({"slow": slow, "fast": fast}).splitlines()
     assert lines[0].split() == ["slow", "fast"]
     assert lines[2].split() == ["decoding,", "s", "8.000", "3.000"]
