@@ -165,8 +165,8 @@ def _copy(response: HTTPResponse, file: FileIO, progress: Progress, url: str) ->
     if chunk is None or progress.size not in (None, progress.done):
         of = "" if progress.size is None else f" of {megabytes(progress.size)}"
         raise InputError(
-            f"{url} broke off after {megabytes(progress.done)}{of} ({reason}); run this again to go "
-            "on from there"
+            f"{url} broke off after {megabytes(progress.done)}{of} ({reason}); run this again to "
+            "go on from there"
         )
 
 
