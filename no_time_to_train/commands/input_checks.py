@@ -13,6 +13,7 @@ from pathlib import Path
 
 from no_time_to_train.commands.published_weights import FAMILIES
 from no_time_to_train.config import (
+    DOWNLOAD,
     DatasetsConfig,
     FillMemoryDataConfig,
     ModelConfig,
@@ -61,8 +62,8 @@ def check_inputs(
         _check_memory(ckpt_path)
 
 
-def _check_weights(setting: str, family: str, name: str, path: str | None) -> None:
-    if path is None:
+def _check_weights(setting: str, family: str, name: str, path: str) -> None:
+    if path == DOWNLOAD:
         return
     presets = FAMILIES[family].presets
     is_published = name in presets.PRESETS  # others say themselves how to get their weights

@@ -27,9 +27,8 @@ class PatchEncoder(nn.Module):
         """Put a network behind its preprocessing.
 
         Args:
-            network: A module with its weights: normalised images (B, 3, S, S) to patch features
-                (B, N, C),
-                C its `embed_dim`, patches of `patch_size` pixels.
+            network: A module with its weights, from normalised images (B, 3, S, S) to patch
+                features (B, N, C); it has `embed_dim` C and `patch_size` in pixels.
             image_size: Side of its input in pixels, a multiple of the patch size.
             mean: Of the images that it was trained on, RGB in [0, 1].
             std: Of these, likewise.
