@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from no_time_to_train.bounds import (
     MAX_CONTEXT_RATIO,
@@ -48,6 +48,8 @@ Sam2Name = Literal[
 ]
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Orientation = Literal["auto", "shown", "stored"]
+MAX_NAME = 100
+"""Longest name of an encoder, which memories and messages repeat."""
 SAM2_STRIDE = 32
 """Pixels per step of SAM 2's coarsest feature map."""
 VISUALIZATIONS = Path("results_analysis")
@@ -100,7 +102,7 @@ class Sam2InferConfig:
     testing_point_bs: int = 256
     """Prompts decoded at once on a GPU; the results do not depend on it."""
     iou_thr: float = 0.4
-    """Proposals with a predicted IoU at or below this are dropped."""
+    """Proposals of the point grid with a predicted IoU at or below this are dropped."""
     nms_thr: float = 0.5
     """Box IoU above which a proposal is suppressed by a better one of its class."""
     num_out_instance: int = 100
@@ -138,20 +140,55 @@ class Sam2InferConfig:
 class EncoderConfig:
     """The network that tells classes apart."""
 
-    name: EncoderName = "dinov2_large"
-    """DINOv2 size, with or without registers."""
-    img_size: int = 518
-    """Side of its square input in pixels; a multiple of patch_size."""
-    patch_size: int = 14
-    """Side of a patch in pixels."""
+    name: str = "dinov2_large"
+    """A size of DINOv2, with or without registers; or timm/NAME, any vision transformer of timm."""
+    img_size: int | None = None
+    """Side of its square input in pixels, a multiple of the patch size; by default that of the
+    network itself, 518 of DINOv2."""
+    patch_size: int | None = None
+    """Side of a patch in pixels; the network's, so that it need not be given."""
 
     def __post_init__(self) -> None:
-        require_between(1, MAX_SIDE, encoder_cfg__patch_size=self.patch_size)
-        require_between(1, MAX_SIDE, encoder_cfg__img_size=self.img_size)
         require(
-            self.img_size >= self.patch_size and self.img_size % self.patch_size == 0,
-            f"encoder_cfg.img_size must be a multiple of patch_size {self.patch_size}, "
-            f"got {self.img_size}",
+            "/" in self.name or self.name in get_args(EncoderName),
+            f"encoder_cfg.name is {self.name!r}; give one of {', '.join(get_args(EncoderName))}, "
+            "or a vision transformer of timm such as timm/vit_small_patch16_dinov3.lvd1689m",
+        )
+        require(
+            len(self.name) <= MAX_NAME and self.name.isprintable(),
+            f"encoder_cfg.name must be printable and of {MAX_NAME} letters at most",
+        )
+        patch, side = self.patch_size, self.img_size
+        if patch is not None:
+            require_between(1, MAX_SIDE, encoder_cfg__patch_size=patch)
+        if side is not None:
+            require_between(1, MAX_SIDE, encoder_cfg__img_size=side)
+        if patch is not None and side is not None:
+            require(
+                side >= patch and side % patch == 0,
+                f"encoder_cfg.img_size must be a multiple of patch_size {patch}, got {side}",
+            )
+
+
+@dataclass(frozen=True)
+class ProposerConfig:
+    """Where masks come from that classes are then found for."""
+
+    name: str = "point_grid"
+    """point_grid: SAM 2, prompted with a grid of points; file: boxes or masks of other systems."""
+    file: str | None = None
+    """Proposals, a COCO results list, FILE.json: masks are used as they are, boxes prompt SAM 2;
+    both are ranked by score, category_id does not matter, and neither does iou_thr."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.name != "file" or bool(self.file),
+            "proposer_cfg.name is file, but proposer_cfg.file is not given; set it to the list of "
+            "proposals, FILE.json",
+        )
+        require(
+            self.name == "file" or self.file is None,
+            f"proposer_cfg.file is given, but proposer_cfg.name is {self.name!r}; set it to file",
         )
 
 
@@ -219,9 +256,10 @@ class ModelConfig:
     sam2_ckpt_path: str = "./checkpoints/sam2_hiera_large.pt"
     """SAM 2 weights, an official checkpoint."""
     sam2_infer_cfgs: Sam2InferConfig = field(default_factory=Sam2InferConfig)
+    proposer_cfg: ProposerConfig = field(default_factory=ProposerConfig)
     encoder_cfg: EncoderConfig = field(default_factory=EncoderConfig)
-    encoder_ckpt_path: str = "./checkpoints/dinov2/dinov2_vitl14_pretrain.pth"
-    """DINOv2 weights, an official checkpoint."""
+    encoder_ckpt_path: str | None = "./checkpoints/dinov2/dinov2_vitl14_pretrain.pth"
+    """Weights of the encoder, an official checkpoint; null lets timm download its own."""
     memory_bank_cfg: MemoryBankConfig = field(default_factory=MemoryBankConfig)
     compute_cfg: ComputeConfig = field(default_factory=ComputeConfig)
     dataset_name: str | None = None

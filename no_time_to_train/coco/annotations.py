@@ -46,6 +46,7 @@ __all__ = [
     "check_truths",
     "image_path",
     "instance_area",
+    "load_json",
     "rasterise",
     "run_lengths",
 ]
@@ -76,7 +77,7 @@ class CocoAnnotations:
         check_regular_file(path, "the COCO json")
         with _collector_paused():
             try:
-                return _from_document(path, _load(path))
+                return _from_document(path, load_json(path))
             except InputError as error:
                 raise InputError(f"{path}: {error}") from None
 
@@ -195,8 +196,12 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _load(path: Path) -> Any:
-    """The parsed document, whatever it holds."""
+def load_json(path: Path) -> Any:
+    """The parsed document, whatever it holds.
+
+    Raises:
+        InputError: The file is missing or no json; the message is the second half of a sentence.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -53,7 +53,10 @@ def check_inputs(
 
 
 def _check_encoder(model: ModelConfig) -> None:
-    name, path = model.encoder_cfg.name, Path(model.encoder_ckpt_path)
+    name = model.encoder_cfg.name
+    if model.encoder_ckpt_path is None or name not in dinov2_presets.PRESETS:
+        return  # timm's, which only timm knows
+    path = Path(model.encoder_ckpt_path)
     with _naming("model_cfg.encoder_ckpt_path"):
         check_regular_file(path, "the DINOv2 weights")
         if not path.exists():
@@ -61,6 +64,8 @@ def _check_encoder(model: ModelConfig) -> None:
 
 
 def _check_sam2(model: ModelConfig) -> None:
+    if model.proposer_cfg.name != "point_grid":
+        return  # masks of a file need no network
     name, path = model.sam2_cfg_file.removesuffix(".yaml"), Path(model.sam2_ckpt_path)
     with _naming("model_cfg.sam2_ckpt_path"):
         check_regular_file(path, "the SAM 2 weights")

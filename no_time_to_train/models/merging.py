@@ -208,6 +208,15 @@ def _rows_with_company(labels: Tensor) -> list[Tensor]:
     return [torch.tensor(rows, device=labels.device) for rows in several]
 
 
+def _draw(candidates: Candidates, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Masks at image size (M, H, W) bool, and boxes (M, 4) beyond which they are empty."""
+    proposals, rows = candidates.proposals, candidates.rows
+    if proposals.draw is None:
+        return upsample_masks(proposals.logits[rows], size)
+    masks = proposals.draw(rows)
+    return masks, mask_boxes(masks)
+
+
 def merge(candidates: Candidates, size: tuple[int, int], limit: int) -> Prediction:
     """Decay the scores of covered masks and keep the best instances.
 
@@ -219,7 +228,7 @@ def merge(candidates: Candidates, size: tuple[int, int], limit: int) -> Predicti
     Returns:
         At most `limit` instances, best score first.
     """
-    masks, frames = upsample_masks(candidates.proposals.logits[candidates.rows], size)
+    masks, frames = _draw(candidates, size)
     visible = _any(masks.flatten(1), 1)  # a mask of a few logits can fall between the pixels
     masks, frames, candidates = masks[visible], frames[visible], candidates[visible]
     features = candidates.features[candidates.rows]

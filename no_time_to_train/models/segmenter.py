@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from no_time_to_train.config import Sam2InferConfig
-from no_time_to_train.encoders.dinov2 import PatchEncoder
+from no_time_to_train.encoders import Encoder
 from no_time_to_train.memory.bank import Memory, not_finite
 from no_time_to_train.models.matching import classify, mask_features
 from no_time_to_train.models.merging import merge, suppress
 from no_time_to_train.preprocessing import unit_range
-from no_time_to_train.proposers.point_grid import PointProposer
+from no_time_to_train.proposers import Proposer
 from no_time_to_train.structures import Candidates, Prediction, Proposals, Reference, Target
 
 CANDIDATES_PER_INSTANCE = 8
@@ -31,8 +31,8 @@ class Segmenter(nn.Module):
     def __init__(
         self,
         settings: Sam2InferConfig,
-        encoder: PatchEncoder | None = None,
-        proposer: PointProposer | None = None,
+        encoder: Encoder | None = None,
+        proposer: Proposer | None = None,
         memory: Memory | None = None,
     ) -> None:
         """Put the parts together.
@@ -93,7 +93,7 @@ class Segmenter(nn.Module):
         images = unit_range(pixels)
         patches = self._encoder()(images)  # (B, N, C)
         _check_features(patches, targets)
-        features = self.proposer.encode(images)
+        features = self.proposer.encode(images, targets)
         return [
             self._segment_one(features[index], patches[index], target.original_size)
             for index, target in enumerate(targets)
@@ -137,7 +137,7 @@ class Segmenter(nn.Module):
         patches: Tensor = self._encoder()(self._stack(images))
         return patches
 
-    def _encoder(self) -> PatchEncoder:
+    def _encoder(self) -> Encoder:
         if self.encoder is None:
             raise RuntimeError("this stage was built without an encoder")
         return self.encoder

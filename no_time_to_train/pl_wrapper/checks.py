@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 from no_time_to_train.config import DatasetsConfig, ModelConfig
 from no_time_to_train.dataset.references import ReferenceDataset
-from no_time_to_train.encoders.dinov2 import build_encoder
+from no_time_to_train.encoders import build_encoder, find_encoder
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.networks import WeightsError
 from no_time_to_train.pl_wrapper.setting_checks import check_references
-from no_time_to_train.proposers.point_grid import build_proposer
+from no_time_to_train.proposers import build_proposer, find_proposer
 
 ENCODER_WEIGHTS = "model_cfg.encoder_ckpt_path"
 SAM2_WEIGHTS = "model_cfg.sam2_ckpt_path"
@@ -28,17 +28,19 @@ def naming(setting: str) -> Iterator[None]:
 
 
 def check_weights(model: ModelConfig, encoder: bool, proposer: bool) -> None:
-    """Look for the checkpoints of the networks that a stage needs.
+    """Look for the networks that are named, and for the checkpoints of those a stage needs.
 
     Raises:
         InputError: One is missing; the sentence says how to get it.
     """
+    find_encoder(model.encoder_cfg.name)
+    find_proposer(model.proposer_cfg.name)
     for needed, path, build, setting in (
         (encoder, model.encoder_ckpt_path, build_encoder, ENCODER_WEIGHTS),
         (proposer, model.sam2_ckpt_path, build_proposer, SAM2_WEIGHTS),
     ):
         # Not Path.is_file, which fails on names that are too long.
-        if needed and not os.path.isfile(path):
+        if needed and path is not None and not os.path.isfile(path):
             with naming(setting):
                 build(model)  # knows the address, and says so before it builds anything
 

@@ -18,7 +18,7 @@ from no_time_to_train.coco.results import CocoRecord, to_records
 from no_time_to_train.config import ComputeConfig, Sam2InferConfig
 from no_time_to_train.dataset.images import read_image
 from no_time_to_train.dataset.targets import to_target
-from no_time_to_train.encoders.dinov2 import PatchEncoder
+from no_time_to_train.encoders.patch_encoder import PatchEncoder
 from no_time_to_train.models.merging import merge, suppress
 from no_time_to_train.models.segmenter import CANDIDATES_PER_INSTANCE, Segmenter
 from no_time_to_train.proposers.point_grid import PointProposer
@@ -82,7 +82,7 @@ class Parts:
 
     def read(self, path: Path) -> Target:
         """An image as `test` reads it."""
-        return to_target(read_image(path), self.proposer.network.image_size)
+        return to_target(read_image(path), self.proposer.image_size)
 
     def encode(self, target: Target) -> tuple[Tensor, ImageFeatures]:
         """Patch features (N, C) and SAM 2's features of one image."""
@@ -91,7 +91,7 @@ class Parts:
         if self.prototypes is None:
             self.prototypes = spread(patches, self.networks.classes)
             self.segmenter.prototypes = self.prototypes
-        return patches, self.proposer.encode(images)
+        return patches, self.proposer.encode(images, [target])
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 
 from no_time_to_train.config import ComputeConfig, EncoderConfig, ModelConfig, Sam2InferConfig
 from no_time_to_train.dataset.images import read_image, to_tensor
-from no_time_to_train.encoders.dinov2 import build_encoder
-from no_time_to_train.proposers.point_grid import build_proposer
+from no_time_to_train.encoders import build_encoder
+from no_time_to_train.proposers import build_proposer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,7 +57,7 @@ def test_proposer__half_precision_moves_scores_and_masks_little(
     assert proposer.points.dtype == torch.float32, "pixels of a large image need all their digits"
     found = []
     for each in (exact, proposer):
-        features = each.encode(scene)
+        features = each.encode(scene, [])
         found.append(each.network.best_masks(features, each.points, 0.0, chunk_size=12))
     (logits, ious), (half_logits, half_ious) = found
     assert half_ious.dtype == torch.float32
@@ -80,7 +80,7 @@ def test_compiled__same_as_uncompiled(scene: torch.Tensor, precision: str, most:
     for compiled in (False, True):
         encoder = build_encoder(settings(precision, compiled))
         proposer = build_proposer(settings(precision, compiled))
-        network, features = proposer.network, proposer.encode(scene)
+        network, features = proposer.network, proposer.encode(scene, [])
         logits, ious = network.predict_points(features, proposer.points)
         best_logits, best_ious = network.best_masks(features, proposer.points, 0.0, chunk_size=12)
         assert len(best_logits) == len(best_ious)

@@ -36,7 +36,7 @@ class ListedProposer(nn.Module):
         super().__init__()
         self.boxes = boxes
 
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, images: Tensor, targets: Sequence[Target]) -> Tensor:
         return images
 
     def propose(self, features: Tensor) -> Proposals:

@@ -19,6 +19,7 @@ from no_time_to_train.pl_wrapper.background_writer import BackgroundWriter
 from no_time_to_train.pl_wrapper.prediction_visualizations import write_visualizations
 from no_time_to_train.pl_wrapper.stages.outputs import result_outputs
 from no_time_to_train.pl_wrapper.stages.stage import Command, Stage
+from no_time_to_train.proposers import build_proposer
 from no_time_to_train.structures import Prediction, Target
 
 logger = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ class Test(Stage):
         self.category_ids = [category.id for category in self.data.categories]
         self.records: dict[int, list[CocoRecord]] = {}
         """Results by position in the data set."""
-        self.best_iou = 0.0
-        """Highest predicted IoU of all proposals, dropped ones included."""
+        self.best_score = 0.0
+        """Of all proposals, dropped ones included."""
         self._writer = BackgroundWriter()
 
     def read_data(self) -> TargetDataset:
@@ -64,6 +65,13 @@ class Test(Stage):
         images = self.data.annotations.images.values()
         return [image_path(folder, image.file_name) for image in images]
 
+    def build(self) -> None:
+        """Build both networks."""
+        super().build()
+        with checks.naming(checks.SAM2_WEIGHTS):
+            side, images = self.dataset_cfgs.test.image_size, self.data.annotations.images
+            self.segmenter.proposer = build_proposer(self.model_cfg, side, images)
+
     def step(self, batch: list[Target]) -> None:
         """Segment some targets; their results are encoded while the next ones are segmented."""
         for target, prediction in zip(batch, self.segmenter.segment(batch), strict=True):
@@ -77,8 +85,8 @@ class Test(Stage):
         self._writer.finish()
         self.records = gather_to_first(self.records)
         assert self.segmenter.proposer is not None
-        best = float(self.segmenter.proposer.network.best_iou or 0)
-        self.best_iou = max(gather_to_first({best: None}), default=best)
+        best = self.segmenter.proposer.best_score
+        self.best_score = max(gather_to_first({best: None}), default=best)
 
     @rank_zero_only
     def store(self, command: Command) -> None:
@@ -106,10 +114,10 @@ class Test(Stage):
         """Tell how far a run that found nothing was from finding something."""
         if not any(self.records.values()):
             logger.warning(
-                "Nothing was found in %d images: the best predicted IoU of a proposal was %.2f, "
+                "Nothing was found in %d images: the best score of a proposal was %.2f, "
                 "and sam2_infer_cfgs.iou_thr is %s",
                 len(self.records),
-                self.best_iou,
+                self.best_score,
                 self.model_cfg.sam2_infer_cfgs.iou_thr,
             )
 
