@@ -94,8 +94,10 @@ def _run(arguments: list[str]) -> None:
     name, *rest = arguments
     if name in ("-h", "--help"):
         sys.stdout.write(_help())
+        sys.exit(0)
     elif name == "--version":
         sys.stdout.write(_versions())
+        sys.exit(0)
     elif name in COMMANDS:
         import_module(COMMANDS[name].module).main(rest)
     else:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dinov2 import presets as dinov2_presets
+from no_time_to_train.commands.published_weights import FAMILIES
 from no_time_to_train.config import (
     DatasetsConfig,
     FillMemoryDataConfig,
@@ -23,7 +23,6 @@ from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file
 from no_time_to_train.pl_wrapper.setting_checks import check_references
 from no_time_to_train.pl_wrapper.stages import STAGES
-from sam2 import presets as sam2_presets
 
 
 def check_inputs(
@@ -41,7 +40,12 @@ def check_inputs(
         InputError: Something is missing, or is no file; the sentence says how to get it.
     """
     checks: dict[str, Callable[[], None]] = {
-        "encoder": lambda: _check_encoder(model),
+        "encoder": lambda: _check_weights(
+            "model_cfg.encoder_ckpt_path",
+            "DINOv2",
+            model.encoder_cfg.name,
+            model.encoder_ckpt_path,
+        ),
         "sam2": lambda: _check_sam2(model),
         "references": lambda: _check_references(model, datasets),
         "targets": lambda: _check_images("test", datasets.test),
@@ -52,25 +56,20 @@ def check_inputs(
         _check_memory(ckpt_path)
 
 
-def _check_encoder(model: ModelConfig) -> None:
-    name = model.encoder_cfg.name
-    if model.encoder_ckpt_path is None or name not in dinov2_presets.PRESETS:
-        return  # timm's, which only timm knows
-    path = Path(model.encoder_ckpt_path)
-    with _naming("model_cfg.encoder_ckpt_path"):
-        check_regular_file(path, "the DINOv2 weights")
-        if not path.exists():
-            raise InputError(dinov2_presets.missing_weights(name, path))
-
-
 def _check_sam2(model: ModelConfig) -> None:
-    if model.proposer_cfg.name != "point_grid":
-        return  # masks of a file need no network
-    name, path = model.sam2_cfg_file.removesuffix(".yaml"), Path(model.sam2_ckpt_path)
-    with _naming("model_cfg.sam2_ckpt_path"):
-        check_regular_file(path, "the SAM 2 weights")
-        if not path.exists():
-            raise InputError(sam2_presets.missing_weights(name, path))
+    if model.proposer_cfg.name == "point_grid":  # masks from a file need no network
+        name = model.sam2_cfg_file.removesuffix(".yaml")
+        _check_weights("model_cfg.sam2_ckpt_path", "SAM 2", name, model.sam2_ckpt_path)
+
+
+def _check_weights(setting: str, family: str, name: str, path: str | None) -> None:
+    presets = FAMILIES[family].presets
+    if path is None or name not in presets.PRESETS:
+        return  # of another package, which says what it takes
+    with _naming(setting):
+        check_regular_file(path, f"the {family} weights")
+        if not os.path.exists(path):
+            raise InputError(presets.missing_weights(name, Path(path)))
 
 
 def _check_references(model: ModelConfig, datasets: DatasetsConfig) -> None:

@@ -23,8 +23,7 @@ ALLOWED = {  # package: packages of ours that it may import
     "__main__": {"openmp", "termination", "commands"},
     "commands": COMMON
     | METHOD
-    | {"pl_wrapper", "api", "dataset", "coco", "evaluation", "visualization", "distributed"}
-    | {"sam2", "dinov2"},
+    | {"pl_wrapper", "api", "dataset", "coco", "evaluation", "visualization", "distributed"},
     "api": COMMON | METHOD | {"dataset", "coco", "visualization"},
     "pl_wrapper": COMMON | METHOD | {"dataset", "coco", "visualization", "distributed"},
     "models": COMMON | {"encoders", "proposers", "memory"},
