@@ -50,6 +50,8 @@ Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Orientation = Literal["auto", "shown", "stored"]
 MAX_NAME = 100
 """Longest name of an encoder, which memories and messages repeat."""
+DOWNLOAD = "download"
+"""In place of a path: the encoder's package fetches the weights."""
 SAM2_STRIDE = 32
 """Pixels per step of SAM 2's coarsest feature map."""
 VISUALIZATIONS = Path("results_analysis")
@@ -258,8 +260,8 @@ class ModelConfig:
     sam2_infer_cfgs: Sam2InferConfig = field(default_factory=Sam2InferConfig)
     proposer_cfg: ProposerConfig = field(default_factory=ProposerConfig)
     encoder_cfg: EncoderConfig = field(default_factory=EncoderConfig)
-    encoder_ckpt_path: str | None = "./checkpoints/dinov2/dinov2_vitl14_pretrain.pth"
-    """Weights of the encoder, an official checkpoint; null lets timm download its own."""
+    encoder_ckpt_path: str = "./checkpoints/dinov2/dinov2_vitl14_pretrain.pth"
+    """Weights of the encoder, an official checkpoint; `download` lets timm fetch its own."""
     memory_bank_cfg: MemoryBankConfig = field(default_factory=MemoryBankConfig)
     compute_cfg: ComputeConfig = field(default_factory=ComputeConfig)
     dataset_name: str | None = None

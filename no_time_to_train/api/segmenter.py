@@ -114,7 +114,7 @@ class FewShotSegmenter:
         sam2: Sam2Name = "sam2_hiera_l.yaml",
         sam2_checkpoint: str | Path = ModelConfig.sam2_ckpt_path,
         encoder: str = "dinov2_large",
-        encoder_checkpoint: str | Path | None = ModelConfig.encoder_ckpt_path,
+        encoder_checkpoint: str | Path = ModelConfig.encoder_ckpt_path,
         encoder_image_size: int | None = None,
         device: str | None = None,
     ) -> FewShotSegmenter:
@@ -124,7 +124,7 @@ class FewShotSegmenter:
             sam2: SAM 2 preset.
             sam2_checkpoint: Its weights.
             encoder: DINOv2 preset, or timm/NAME.
-            encoder_checkpoint: Its weights; None lets timm download them.
+            encoder_checkpoint: Its weights; `download` lets timm fetch them.
             encoder_image_size: Side of its square input in pixels, by default its own.
             device: As for `from_settings`.
         """
@@ -132,13 +132,11 @@ class FewShotSegmenter:
         check_preset(encoder, "encoder")
         if encoder_image_size is not None:
             check_side(encoder_image_size, "encoder_image_size")
-        if encoder_checkpoint is not None:
-            encoder_checkpoint = str(check_path(encoder_checkpoint, "encoder_checkpoint"))
         config = ModelConfig(
             sam2_cfg_file=sam2,
             sam2_ckpt_path=str(check_path(sam2_checkpoint, "sam2_checkpoint")),
             encoder_cfg=EncoderConfig(name=encoder, img_size=encoder_image_size),
-            encoder_ckpt_path=encoder_checkpoint,
+            encoder_ckpt_path=str(check_path(encoder_checkpoint, "encoder_checkpoint")),
         )
         return cls.from_settings(config, device=device)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from no_time_to_train.commands.published_weights import FAMILIES
 from no_time_to_train.config import (
+    DOWNLOAD,
     DatasetsConfig,
     FillMemoryDataConfig,
     ModelConfig,
@@ -62,9 +63,9 @@ def _check_sam2(model: ModelConfig) -> None:
         _check_weights("model_cfg.sam2_ckpt_path", "SAM 2", name, model.sam2_ckpt_path)
 
 
-def _check_weights(setting: str, family: str, name: str, path: str | None) -> None:
+def _check_weights(setting: str, family: str, name: str, path: str) -> None:
     presets = FAMILIES[family].presets
-    if path is None or name not in presets.PRESETS:
+    if path == DOWNLOAD or name not in presets.PRESETS:
         return  # of another package, which says what it takes
     with _naming(setting):
         check_regular_file(path, f"the {family} weights")

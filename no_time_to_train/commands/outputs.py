@@ -33,17 +33,14 @@ def named_inputs(settings: Any) -> dict[str, Path | list[Path]]:
     model, datasets = settings.model.init_args.model_cfg, settings.model.init_args.dataset_cfgs
     inputs: dict[str, Path | list[Path]] = {
         "model_cfg.sam2_ckpt_path": Path(model.sam2_ckpt_path),
+        "model_cfg.encoder_ckpt_path": Path(model.encoder_ckpt_path),
         "dataset_cfgs.fill_memory.json_file": Path(datasets.fill_memory.json_file),
         "dataset_cfgs.fill_memory.memory_pkl": Path(datasets.fill_memory.memory_pkl),
         "dataset_cfgs.test.json_file": Path(datasets.test.json_file),
         "--config": [Path(config.absolute) for config in settings.config or ()],
     }
-    for setting, file in (
-        ("model_cfg.encoder_ckpt_path", model.encoder_ckpt_path),
-        ("model_cfg.proposer_cfg.file", model.proposer_cfg.file),
-    ):
-        if file is not None:
-            inputs[setting] = Path(file)
+    if model.proposer_cfg.file is not None:
+        inputs["model_cfg.proposer_cfg.file"] = Path(model.proposer_cfg.file)
     if settings.ckpt_path:
         inputs["--ckpt_path"] = Path(settings.ckpt_path)
     return inputs

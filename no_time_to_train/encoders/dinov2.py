@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dinov2 import build_dinov2
 from no_time_to_train.checkpoint_files import check_checkpoint, check_finite
-from no_time_to_train.config import ModelConfig
+from no_time_to_train.config import DOWNLOAD, ModelConfig
 from no_time_to_train.encoders.patch_encoder import PatchEncoder, check_sizes
 from no_time_to_train.networks import REPAIR, WeightsError, weights_errors
 
@@ -23,7 +23,7 @@ def build_dinov2_encoder(config: ModelConfig) -> PatchEncoder:
     """
     settings = config.encoder_cfg
     side = settings.img_size or DEFAULT_SIDE
-    if config.encoder_ckpt_path is None:
+    if config.encoder_ckpt_path == DOWNLOAD:
         raise WeightsError(f"{settings.name} takes its weights from a file; give its path")
     path = Path(config.encoder_ckpt_path)
     with weights_errors():

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from no_time_to_train.checkpoint_files import check_checkpoint, check_finite
-from no_time_to_train.config import ModelConfig
+from no_time_to_train.config import DOWNLOAD, ModelConfig
 from no_time_to_train.encoders.patch_encoder import PatchEncoder, check_sizes
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file
@@ -57,7 +57,7 @@ class TimmPatches(nn.Module):
 def build_timm_encoder(config: ModelConfig) -> PatchEncoder:
     """Build a vision transformer of timm and load its weights.
 
-    They come from `encoder_ckpt_path`, or, where that is None, from where timm downloads them.
+    They come from the file `encoder_ckpt_path`, or, where that is DOWNLOAD, from timm's publisher.
 
     Raises:
         WeightsError: The weights are missing, unreadable, of another network, or not finite.
@@ -65,14 +65,18 @@ def build_timm_encoder(config: ModelConfig) -> PatchEncoder:
     """
     settings = config.encoder_cfg
     name = settings.name.removeprefix(PREFIX)
+    path = config.encoder_ckpt_path
+    with weights_errors():
+        if path != DOWNLOAD:
+            _check_file(Path(path), name)
     sketch = _sketch(name, settings.img_size)
     data: dict[str, Any] = sketch.model.pretrained_cfg
     side = settings.img_size or data["input_size"][-1]
     check_sizes(settings, sketch.patch_size, side)
     _check_grid(sketch, name, side)
     with weights_errors():
-        model = _with_weights(name, side, config.encoder_ckpt_path)
-        check_finite(model.state_dict().items(), config.encoder_ckpt_path or settings.name)
+        model = _with_weights(name, side, path)
+        check_finite(model.state_dict().items(), settings.name if path == DOWNLOAD else path)
     network = TimmPatches(model.eval().requires_grad_(False))
     encoder = PatchEncoder(network, side, data["mean"], data["std"])
     encoder.set_compute(config.compute_cfg)
@@ -130,10 +134,10 @@ def _check_grid(sketch: TimmPatches, name: str, side: int) -> None:
         raise _no_transformer(name)
 
 
-def _with_weights(name: str, side: int, path: str | None) -> Any:
+def _with_weights(name: str, side: int, path: str) -> Any:
     """The network with the weights of a file, which has to hold all of them and no other."""
     timm = _timm()
-    if path is None:
+    if path == DOWNLOAD:
         try:
             return timm.create_model(name, pretrained=True, img_size=side)
         except Exception as error:  # of the network, of the hub's package, of requests
@@ -141,7 +145,6 @@ def _with_weights(name: str, side: int, path: str | None) -> Any:
                 f"the weights of {name} cannot be downloaded ({_brief(error)}); put the file on "
                 "this machine and give its path"
             ) from error
-    _check_file(Path(path), name)
     source = {"file": path, "custom_load": False}
     try:
         return timm.create_model(
@@ -158,8 +161,8 @@ def _check_file(path: Path, name: str) -> None:
     check_regular_file(path, f"the file with the weights of {name}")
     if not path.is_file():
         raise WeightsError(
-            f"{path}, the weights of {name}, does not exist; check the path, or set it to null, "
-            "which lets timm download them"
+            f"{path}, the weights of {name}, does not exist; check the path, or set it to "
+            f"{DOWNLOAD}, which lets timm fetch them"
         )
     if path.suffix not in FORMATS:
         raise WeightsError(f"{path} is none of {', '.join(FORMATS)}; {REPAIR}")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from no_time_to_train.config import DatasetsConfig, ModelConfig
+from no_time_to_train.config import DOWNLOAD, DatasetsConfig, ModelConfig
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.encoders import build_encoder, find_encoder
 from no_time_to_train.errors import InputError, listed
@@ -40,7 +40,7 @@ def check_weights(model: ModelConfig, encoder: bool, proposer: bool) -> None:
         (proposer, model.sam2_ckpt_path, build_proposer, SAM2_WEIGHTS),
     ):
         # Not Path.is_file, which fails on names that are too long.
-        if needed and path is not None and not os.path.isfile(path):
+        if needed and path != DOWNLOAD and not os.path.isfile(path):
             with naming(setting):
                 build(model)  # knows the address, and says so before it builds anything
 
