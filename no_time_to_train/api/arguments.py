@@ -1,4 +1,7 @@
-"""What people hand to the Python API, checked: names, paths, ids, devices, configuration files."""
+"""What people hand to the Python API, checked: names, paths, ids, devices, configuration files.
+
+What cannot be used is an InputError that names the argument.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +37,7 @@ DEVICES = {"cpu": "cpu", "gpu": "cuda", "cuda": "cuda"}
 
 
 def check_name(name: Any) -> str:
-    """The name of a class, without spaces around it.
-
-    Raises:
-        InputError: It is no text, empty, or cannot be stored.
-    """
+    """The name of a class, without spaces around it."""
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"name is {_short(name)}; give the class a name, such as 'bird'")
     if any(0xD800 <= ord(letter) < 0xE000 for letter in name):
@@ -47,41 +46,25 @@ def check_name(name: Any) -> str:
 
 
 def check_config(config: Any) -> None:
-    """Refuse what is no `ModelConfig`.
-
-    Raises:
-        InputError: It is something else.
-    """
+    """Refuse what is no `ModelConfig`."""
     if not isinstance(config, ModelConfig):
         raise InputError(f"config is {_short(config)}; give a ModelConfig, or use from_config()")
 
 
 def check_preset(name: Any, argument: str) -> None:
-    """Refuse what is no text; whether there is such a preset is found where it is built.
-
-    Raises:
-        InputError: It is something else.
-    """
+    """Refuse what is no text; whether there is such a preset is found where it is built."""
     if not isinstance(name, str):
         raise InputError(f"{argument} is {_short(name)}; give the name of a preset")
 
 
 def check_side(side: Any, argument: str) -> None:
-    """Refuse what is no number of pixels.
-
-    Raises:
-        InputError: It is something else.
-    """
+    """Refuse what is no number of pixels."""
     if not is_id(side) or side < 1:
         raise InputError(f"{argument} is {_short(side)}; give a number of pixels")
 
 
 def check_path(path: Any, argument: str = "path") -> Path:
-    """A path in either of its forms.
-
-    Raises:
-        InputError: It is something else, or empty.
-    """
+    """A path in either of its forms."""
     if not isinstance(path, str | Path) or not str(path):
         raise InputError(f"{argument} is {_short(path)}; give the name of a file")
     return Path(path)
@@ -93,11 +76,7 @@ def is_id(value: Any) -> bool:
 
 
 def check_image_id(image_id: Any) -> int | str:
-    """An image id as json holds it.
-
-    Raises:
-        InputError: It is neither an integer nor a text.
-    """
+    """An image id as json holds it."""
     if isinstance(image_id, str):
         return image_id
     if not is_id(image_id):
@@ -106,11 +85,7 @@ def check_image_id(image_id: Any) -> int | str:
 
 
 def check_threshold(threshold: Any) -> float:
-    """A score to compare with.
-
-    Raises:
-        InputError: It is no number.
-    """
+    """A score to compare with."""
     number = isinstance(threshold, Real) and not isinstance(threshold, bool)
     if not number or math.isnan(threshold):
         raise InputError(f"threshold is {_short(threshold)}; give a number, such as 0.5")
@@ -118,11 +93,7 @@ def check_threshold(threshold: Any) -> float:
 
 
 def check_category_ids(ids: Any, classes: int) -> Sequence[int]:
-    """Category ids by label; None stands for 1, 2, ...
-
-    Raises:
-        InputError: They are no integers, or not as many as classes.
-    """
+    """Category ids by label; None stands for 1, 2, ..."""
     if ids is None:
         return range(1, classes + 1)
     try:
@@ -137,11 +108,7 @@ def check_category_ids(ids: Any, classes: int) -> Sequence[int]:
 
 
 def usable_device(device: Any) -> torch.device:
-    """The device of that name; for None the GPU where there is one.
-
-    Raises:
-        InputError: There is no such device.
-    """
+    """The device of that name; for None the GPU where there is one."""
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -261,7 +261,7 @@ class FewShotSegmenter:
         return crop_and_resize(pixels, inside, box, self._crop_size)
 
     def finalise(self) -> None:
-        """Condense the examples into classes; more may be remembered later, and this repeated.
+        """Make classes of the examples; more may be remembered later, and this repeated.
 
         Classes that were loaded finalised stay as they are.
 

@@ -172,7 +172,7 @@ class Memory:
         return classes
 
     def finalise(self, kmeans_k: int, n_components: int) -> None:
-        """Condense the references into classes (stage 2); classes without references stay.
+        """Make classes of the references (stage 2); classes that were stored finalised stay.
 
         Args:
             kmeans_k: Cluster centres per class, for the pictures.

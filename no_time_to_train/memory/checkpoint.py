@@ -88,7 +88,7 @@ class MemoryFile:
 
     def check_kind(self, finalised: bool) -> None:
         """Refuse a memory without classes, or else one whose references are gone (InputError)."""
-        done = self.kind is Kind.POSTPROCESSED
+        done = self.kind is Kind.FINALISED
         if finalised and not done:
             raise InputError(f"the memory in {self.path} is {UNFINISHED}")
         if done and not finalised:
@@ -133,13 +133,13 @@ class MemoryFile:
             memory.encoder = self.encoder
         memory.class_names = list(self.class_names)
         memory.shots = self.size.shots
-        if self.kind is Kind.POSTPROCESSED:
+        if self.kind is Kind.FINALISED:
             memory.set_statistics(ClassStatistics.from_tensors(self.tensors))
         elif self.kind is Kind.FILLED:
             memory.set_references(_read_references(self.tensors))
         else:
             with _naming(self.path):
-                for place, summary in _condensed(self.tensors, memory.max_patches):
+                for place, summary in _summarised(self.tensors, memory.max_patches):
                     memory.add(*place, summary)
         return memory
 
@@ -238,7 +238,7 @@ def _read_references(tensors: Mapping[str, Tensor]) -> dict[tuple[int, int], Ref
     }
 
 
-def _condensed(
+def _summarised(
     tensors: Mapping[str, Tensor], max_patches: int
 ) -> Iterator[tuple[tuple[int, int], ReferenceSummary]]:
     """Summaries of dense feature maps, mem_feats (K, S, N, C) under mem_masks (K, S, N)."""

@@ -1,7 +1,7 @@
 """What a memory consists of: the tensors of each kind, their shapes, types and values.
 
 There are three kinds: filled by this code (one summary per reference), filled by the published
-code (dense feature maps), and post-processed, which both codes store alike.
+code (dense feature maps), and finalised (post-processed), which both codes store alike.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Kind(Enum):
 
     FILLED = "filled"
     DENSE = "filled by the published code"
-    POSTPROCESSED = "post-processed"
+    FINALISED = "finalised"
 
 
 class MemorySize(NamedTuple):
@@ -57,7 +57,7 @@ class Entry:
     nan: bool = False
     """Whether NaN may stand for a value that does not exist."""
     read: bool = True
-    """Whether the values are looked at here; dense maps are, where they are condensed."""
+    """Whether the values are looked at here; dense maps are, where they are summarised."""
 
 
 COMMON = {
@@ -79,7 +79,7 @@ LAYOUTS: Mapping[Kind, Mapping[str, Entry]] = {
         "mem_feats": Entry("KSNC", read=False),
         "mem_masks": Entry("KSN", min_value=0, used=True),
     },
-    Kind.POSTPROCESSED: COMMON
+    Kind.FINALISED: COMMON
     | {
         "mem_feats_avg": Entry("KC"),
         # The published code compares the only reference of a class with none.
@@ -103,7 +103,7 @@ def kind_of(tensors: Mapping[str, Tensor]) -> Kind:
     if flag.dtype not in (torch.bool, *INTEGERS) or flag.numel() != 1:
         raise InputError(f"mem_postprocessed is {_described(flag)} instead of one truth value")
     if flag.any():
-        return Kind.POSTPROCESSED
+        return Kind.FINALISED
     return Kind.DENSE if "mem_feats" in tensors else Kind.FILLED
 
 
@@ -168,13 +168,13 @@ def _check_counts(counts: Tensor, shots: int) -> None:
 def _check_vanished(tensors: Mapping[str, Tensor], places: Tensor) -> None:
     """Refuse references without any patch.
 
-    The published code stores them: as NaN once post-processed, as a mask of zeros before.
+    The published code stores them: as NaN once finalised, as a mask of zeros before.
     """
     masks = tensors.get("mem_masks")
     if masks is None or masks.shape[:2] != places.shape or masks.ndim != 3:
         return
     vanished = places & (masks.sum(dim=2) == 0)  # (K, S)
-    if kind_of(tensors) is Kind.POSTPROCESSED:
+    if kind_of(tensors) is Kind.FINALISED:
         vanished &= tensors["mem_feats_ins_avg"].isnan().any(dim=2)
     if vanished.any():
         found = vanished.nonzero().tolist()

@@ -57,7 +57,7 @@ class ReferenceSummary:
 
 
 def summarise(features: Tensor, weights: Tensor, max_patches: int) -> ReferenceSummary:
-    """Condense one reference.
+    """Summarise one reference.
 
     Args:
         features: (N, C) patch features.
@@ -126,7 +126,7 @@ class ClassStatistics:
 def class_statistics(
     classes: Sequence[Sequence[ReferenceSummary]], kmeans_k: int, n_components: int, shots: int = 1
 ) -> ClassStatistics:
-    """Condense references into classes (stage 2).
+    """Finalise references into classes (stage 2).
 
     Args:
         classes: References by class, at least one each; some may have more than others.

@@ -72,7 +72,7 @@ class Segmenter(nn.Module):
             self.memory.remember(reference, patches)
 
     def finalise(self) -> None:
-        """Stage 2: condense the memory into statistics per class."""
+        """Stage 2: make classes of the references in the memory."""
         self.memory.finalise(self.settings.kmeans_k, self.settings.n_pca_components)
         self.set_memory(self.memory)
 

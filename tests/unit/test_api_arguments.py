@@ -208,6 +208,9 @@ def test_usable_device__that_does_not_exist_is_named(device: Any) -> None:
         (b"model: {init_args: 3}", "no settings under"),
         (b"\xff\xfe\x00", "no text in UTF-8"),
         (b"a: [", "no valid YAML"),
+        (b"model: {init_args: {model_cgf: {name: x}}}", "model_cgf"),
+        (b"model: {init_args: {dataset_cfgs: {fill_memory: {contxt_ratio: 1}}}}", "contxt_ratio"),
+        (b"model: {init_args: {dataset_cfgs: {fill_memory: {cat_names: [no]}}}}", "quote it"),
         (b"model: {init_args: {dataset_cfgs: {test: {image_size: big}}}}", "image_size.*big"),
     ],
 )
@@ -227,6 +230,26 @@ def test_read_configs__names_the_file_that_is_wrong(
 def test_read_configs__what_is_no_file_is_a_sentence(path: Any) -> None:
     with pytest.raises(InputError):
         read_configs([path])
+
+
+def test_read_configs__sizes_of_references_and_encoder_must_agree(tmp_path: Path) -> None:
+    sizes = (
+        "model_cfg: {encoder_cfg: {img_size: 28}}, dataset_cfgs: {fill_memory: {image_size: 14}}"
+    )
+    (tmp_path / "sizes.yaml").write_text(f"model: {{init_args: {{{sizes}}}}}")
+    with pytest.raises(InputError, match=r"image_size is 14, but encoder_cfg.img_size is 28; give"):
+        read_configs([tmp_path / "sizes.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "device"), [("cpu", "cpu"), ("gpu", "cuda"), ("auto", None), (None, None)]
+)
+def test_read_configs__takes_the_device_of_the_trainer(
+    tmp_path: Path, accelerator: str | None, device: str | None
+) -> None:
+    path = tmp_path / "trainer.yaml"
+    path.write_text(f"trainer: {{accelerator: {accelerator}}}" if accelerator else "")
+    assert read_configs([path]).device == device
 
 
 def test_read_configs__later_files_win_and_empty_ones_change_nothing(tmp_path: Path) -> None:

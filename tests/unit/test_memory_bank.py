@@ -83,7 +83,7 @@ def test_references_to_tensors__survives_a_round_trip_with_uneven_classes(tmp_pa
 def test_class_statistics__survive_a_round_trip() -> None:
     statistics = class_statistics(memory_of([1, 3]).by_class(), kmeans_k=2, n_components=2)
     tensors = statistics.to_tensors()
-    assert kind_of(tensors) is Kind.POSTPROCESSED
+    assert kind_of(tensors) is Kind.FINALISED
     again = ClassStatistics.from_tensors(tensors)
     assert torch.equal(again.instance_means, statistics.instance_means)
     # Centres and components are for pictures and kept in float16.
