@@ -47,9 +47,11 @@ class Attention(nn.Module):
             One answer per query, (B, T, C).
         """
         batch = len(q) if len(k) == 1 else len(k)
-        projected = self.q_proj(q), self.k_proj(k), self.v_proj(v)
-        heads = (self.separate_heads(x).expand(batch, -1, -1, -1) for x in projected)
-        out = F.scaled_dot_product_attention(*heads)  # (B, num_heads, T, C / num_heads)
+        q, k, v = (
+            self.separate_heads(x).expand(batch, -1, -1, -1)
+            for x in (self.q_proj(q), self.k_proj(k), self.v_proj(v))
+        )
+        out = F.scaled_dot_product_attention(q, k, v)  # (B, num_heads, T, C / num_heads)
         return self.out_proj(out.transpose(1, 2).flatten(2))
 
 
