@@ -201,7 +201,7 @@ class Sam2ImageModel(nn.Module):
             known = fast.precompute(*image)
             return lambda chunk: fast.best_masks(known, chunk, multimask_output, iou_threshold)
         decoder = self.sam_mask_decoder
-        return lambda chunk: best_masks(*decoder(*image, chunk, multimask_output), iou_threshold)
+        return lambda chunk: best_masks(iou_threshold, *decoder(*image, chunk, multimask_output))
 
     def _uses_fast_decoder(self, features: ImageFeatures) -> bool:
         if self.decoder == "auto":
@@ -222,13 +222,13 @@ class Sam2ImageModel(nn.Module):
         return features.embedding + no_mask, image_pe, high_res_features
 
 
-def best_masks(masks: Tensor, ious: Tensor, iou_threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+def best_masks(iou_threshold: float, masks: Tensor, ious: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Choose the mask with the best predicted IoU of every prompt, where it is good enough.
 
     Args:
-        masks: Logits, (P, Q, h, w).
-        ious: (P, Q)
         iou_threshold: Masks with a predicted IoU at or below it are dropped.
+        masks: Logits, (P, Q, h, w).
+        ious: Of the masks, (P, Q).
 
     Returns:
         Masks (M, h, w), their IoUs (M,), and the best IoU of every prompt (P,).

@@ -45,7 +45,7 @@ class OutputUpscaling(nn.Sequential):
             nn.GELU(),
         )
 
-    def forward(self, src: Tensor, feat_s0: Tensor, feat_s1: Tensor) -> Tensor:
+    def forward(self, src: Tensor, feat_s0: Tensor, feat_s1: Tensor) -> Tensor:  # type: ignore[override]
         """Upscale.
 
         Args:

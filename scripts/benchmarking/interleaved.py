@@ -14,14 +14,18 @@ import torch
 from benchmarking.report import Measured
 from benchmarking.stopwatch import Stopwatch, peak_bytes
 from benchmarking.variants import STAGES, VARIANTS, Networks, Parts, segment
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from no_time_to_train.coco.results import CocoRecord
 
 Result = TypeVar("Result")
 
-ATTENTION_ON_CPU = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop}
-"""An operation that torch's counter leaves out."""
+ATTENTION_ON_CPU = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
+        lambda query, key, value, *_, **__: sdpa_flop_count(query, key, value)
+    )
+}
+"""An operation that torch's counter leaves out, with its arithmetic."""
 
 COUNTED_GRIDS = 4, 8
 """Points per side of two grids, whose difference gives the arithmetic of a point."""

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from benchmarking.agreement import Agreement, detection_agreement
 from benchmarking.bank import fill, post_process
+from benchmarking.interleaved import Runner
 from benchmarking.plan import Costs, Job, parts_of, plan
 from benchmarking.report import CLASS_STAGES, Measured, compare, ratios, table
+from benchmarking.variants import DECODERS, Networks
 from pycocotools import mask as rle_codec
 
 from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.memory.checkpoint import read_memory
 
+ROOT = Path(__file__).resolve().parents[2]
 COSTS = Costs(
     start=10,
     reference=2,
@@ -97,3 +101,41 @@ def test_bank__stages_without_networks_write_what_the_product_reads(tmp_path: Pa
     assert read_memory(post_processed).tensors["mem_feats_avg"].shape == (3, 1024)
     assert stage.file_mb == pytest.approx(post_processed.stat().st_size / 2**20)
     assert stage.peak_mb > stage.file_mb
+
+
+def test_decoders__are_plain_compiled_and_fast_in_two_formats() -> None:
+    settings = {
+        (v.compute.decoder, v.compute.compile, v.compute.precision) for v in DECODERS.values()
+    }
+    assert settings == {
+        (*decoder, precision)
+        for decoder in (("plain", False), ("plain", True), ("fast", False))
+        for precision in ("float32", "bfloat16")
+    }
+
+
+@torch.inference_mode()
+def test_decoders__find_the_same_without_compiling() -> None:
+    networks = Networks(
+        sam2="sam2_hiera_demo",
+        sam2_checkpoint=ROOT / "demo_models/sam2_hiera_demo.pt",
+        encoder="dinov2_demo",
+        encoder_checkpoint=ROOT / "demo_models/dinov2_demo.pth",
+        encoder_image_size=252,
+        points_per_side=8,
+        classes=3,
+        demo_set=False,
+        device="cpu",
+    )
+    found = {}
+    for name, variant in DECODERS.items():
+        if not variant.compute.compile:
+            runner = Runner(name, networks, [ROOT / "scenes/images/target_00.jpg"])
+            runner.take_turn()
+            found[name] = runner.result()
+    same = detection_agreement(found["plain"].records, found["fast"].records)
+    assert same.matched == same.theirs == same.ours > 0
+    assert same.min_mask_iou >= 0.999
+    assert found["plain"].gflop_per_point > found["fast"].gflop_per_point > 0
+    assert found["plain-bf16"].records != found["plain"].records
+    assert found["fast-bf16"].records != found["fast"].records
