@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -42,8 +43,9 @@ class Handler(BaseHTTPRequestHandler):
         if start is None:
             return
         rest = self.server.content[start : self.server.sends]
-        self.wfile.write(rest)
-        self.wfile.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self.wfile.write(rest)
+            self.wfile.flush()
         if self.server.stalls:
             self.server.stopped.wait(60)
         self.close_connection = True
@@ -51,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
     def _send_start(self) -> int | None:
         server = self.server
         server.asked.append(self.headers.get("Range"))
-        if self.path != "/weights.pt":
+        if self.path.partition("?")[0] != "/weights.pt":
             self.send_error(404)
             return None
         start = self._range_start()
@@ -219,8 +221,9 @@ def test_download__begins_again_where_it_cannot_go_on(server: Any, change: dict[
 
 def test_download__from_another_address_does_not_continue_a_part(server: Any) -> None:
     break_off(server)
-    assert weights(NAME, "--from", server.url + "?again").code in (0, 2)
-    assert server.asked[1] is None
+    assert weights(NAME, "--from", server.url + "?mirror=2").code == 0
+    assert server.asked == [None, None]
+    assert PATH.read_bytes() == CONTENT
 
 
 def test_download__that_stays_short_is_not_taken_for_whole(server: Any) -> None:
