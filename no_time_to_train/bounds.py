@@ -13,6 +13,7 @@ MAX_SIDE = 8192
 MAX_MEGABYTES = 1_000_000
 MAX_PROCESSES = 1024
 MAX_CONTEXT_RATIO = 1000
+MAX_POWER = 100
 
 
 def require(holds: bool, sentence: str) -> None:

@@ -16,6 +16,7 @@ from no_time_to_train.bounds import (
     MAX_CONTEXT_RATIO,
     MAX_COUNT,
     MAX_MEGABYTES,
+    MAX_POWER,
     MAX_PROCESSES,
     MAX_PROMPTS_PER_SIDE,
     MAX_SIDE,
@@ -96,6 +97,24 @@ def read_class_names(value: Any) -> ClassNames:
 
 
 @dataclass(frozen=True)
+class DiffusionConfig:
+    """Merging by diffusion: a mask is suppressed by better ones and by what suppresses those."""
+
+    alpha: float = 0.3
+    """Share of the suppression that comes from the suppression of better masks."""
+    power: float = 0.5
+    """Of the factor that a score is multiplied with; lambda in the paper."""
+    normalise: bool = True
+    """True is the paper: the overlaps of a mask are scaled to sum 1; False the code it released."""
+    semantic: bool = False
+    """Overlaps count in proportion to the cosine of both masks' features."""
+
+    def __post_init__(self) -> None:
+        require_between(0, 1, sam2_infer_cfgs__diffusion__alpha=self.alpha)
+        require_between(0, MAX_POWER, sam2_infer_cfgs__diffusion__power=self.power)
+
+
+@dataclass(frozen=True)
 class Sam2InferConfig:
     """How masks are proposed, suppressed and merged."""
 
@@ -115,6 +134,13 @@ class Sam2InferConfig:
     """Principal components per class, for the pictures of vis_memory."""
     cls_num_per_mask: int = 1
     """Classes tried per mask; -1 tries all and keeps those within 0.6 of the mask's best score."""
+    merging: str = "semantic_soft"
+    """How scores of overlapping masks of a class are lowered: semantic_soft as published, soft
+    without the features' cosine, hard (0 inside a better mask), or diffusion."""
+    hard_thr: float = 1.0
+    """Where merging is hard: share inside a better mask at or above which a score becomes 0."""
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    """Where merging is diffusion: its parameters."""
 
     def __post_init__(self) -> None:
         sides = self.points_per_side
@@ -135,6 +161,10 @@ class Sam2InferConfig:
             self.cls_num_per_mask >= 1 or self.cls_num_per_mask == -1,
             "sam2_infer_cfgs.cls_num_per_mask must be 1 or more, or -1 for all, "
             f"got {self.cls_num_per_mask}",
+        )
+        require(
+            0 < self.hard_thr <= 1,
+            f"sam2_infer_cfgs.hard_thr must be above 0 and at most 1, got {self.hard_thr}",
         )
 
 

@@ -19,8 +19,7 @@ from no_time_to_train.config import ComputeConfig, Sam2InferConfig
 from no_time_to_train.dataset.images import read_image
 from no_time_to_train.dataset.targets import to_target
 from no_time_to_train.encoders.patch_encoder import PatchEncoder
-from no_time_to_train.models.merging import merge, suppress
-from no_time_to_train.models.segmenter import CANDIDATES_PER_INSTANCE, Segmenter
+from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.proposers.point_grid import PointProposer
 from no_time_to_train.structures import Prediction, Proposals, Target
 from sam2 import ImageFeatures, build_sam2
@@ -115,9 +114,7 @@ def finish_as_test_does(
     with watch("pooling"):
         candidates = parts.segmenter.match(proposals, patches)
     with watch("merging"):
-        limit = parts.settings.num_out_instance
-        most = CANDIDATES_PER_INSTANCE * limit
-        return merge(suppress(candidates, parts.settings.nms_thr, most), size, limit)
+        return parts.segmenter.merge(candidates, size)
 
 
 def decode_literally(parts: Parts, features: ImageFeatures) -> Proposals:

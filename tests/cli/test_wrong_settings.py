@@ -74,6 +74,9 @@ IN_DATA = "model.init_args.dataset_cfgs."
         (IN_MODEL + "memory_bank_cfg.enable", False, None, ["memory_bank_cfg.enable", "True"]),
         (IN_MODEL + "sam2_infer_cfgs.nms_thr", 1.5, None, ["nms_thr", "between 0 and 1", "1.5"]),
         (IN_MODEL + "sam2_infer_cfgs.cls_num_per_mask", 0, None, ["cls_num_per_mask", "-1"]),
+        (IN_MODEL + "sam2_infer_cfgs.merging", "sofft", None, ["merging", "soft, hard", "sofft"]),
+        (IN_MODEL + "sam2_infer_cfgs.diffusion", {"lambda": 1}, None, ["diffusion.lambda"]),
+        (IN_MODEL + "sam2_infer_cfgs.diffusion", {"alpha": 2}, None, ["alpha", "between 0 and 1"]),
         (
             IN_MODEL + "sam2_cfg_file",
             "sam2_huge.yaml",

@@ -32,12 +32,12 @@ SHARP, FAINT = 1.5, 0.02
 """Of attention: how much it prefers what is alike, and how little it matters at first."""
 FAINT_MLP = 0.1
 """How little feed-forward networks without bins matter at first."""
-LOUD, QUIET = 3.0, 0.15
+BIN_WEIGHT, OTHER_WEIGHT = 3.0, 0.15
 """Weight of bins and of all other channels in the features."""
 
 
 @torch.no_grad()
-def start_with_colours(model: VisionTransformer, images: Tensor) -> None:
+def init_colour_histogram(model: VisionTransformer, images: Tensor) -> None:
     """Draw the weights afresh, in place, from torch's global generator.
 
     The channels of a token are, in this order: colours of parts, random filters as torch draws
@@ -49,22 +49,22 @@ def start_with_colours(model: VisionTransformer, images: Tensor) -> None:
     """
     first_bin = model.embed_dim - BINNING_BLOCKS * BINS
     constants = slice(first_bin - len(CONSTANTS), first_bin)
-    _see_colours(model.patch_embed.proj, constants)
+    _init_patch_projection(model.patch_embed.proj, constants)
     spread = (sum(c * c for c in CONSTANTS) / model.embed_dim) ** 0.5
     for number, block in enumerate(model.blocks):
-        _look_alike(block.attn, constants)
+        _init_attention(block.attn, constants)
         if number < BINNING_BLOCKS:
-            _fill_bins(block.mlp, first_bin + number * BINS, spread)
+            _init_colour_bins(block.mlp, first_bin + number * BINS, spread)
         else:
-            _mumble(block.mlp, constants)
-    model.norm.weight.fill_(LOUD)
-    model.norm.weight[:first_bin] = QUIET
+            _init_mlp(block.mlp, constants)
+    model.norm.weight.fill_(BIN_WEIGHT)
+    model.norm.weight[:first_bin] = OTHER_WEIGHT
     model.norm.weight[constants] = 0
     model.norm.bias.zero_()
     model.norm.bias.copy_(-model(images).mean(dim=(0, 1)))
 
 
-def _see_colours(projection: nn.Conv2d, constants: slice) -> None:
+def _init_patch_projection(projection: nn.Conv2d, constants: slice) -> None:
     """Mean colours of the parts of a patch first, and no bins yet."""
     colours, size = 3, projection.kernel_size
     projection.weight[constants.start :] = 0
@@ -76,7 +76,7 @@ def _see_colours(projection: nn.Conv2d, constants: slice) -> None:
     projection.weight[: len(seen)] = seen
 
 
-def _look_alike(attention: Attention, constants: slice) -> None:
+def _init_attention(attention: Attention, constants: slice) -> None:
     """Patches look at those like them, and see them as they are, faintly."""
     width = attention.proj.in_features
     alike = nn.init.orthogonal_(torch.empty(width, width), SHARP)
@@ -88,7 +88,7 @@ def _look_alike(attention: Attention, constants: slice) -> None:
     attention.proj.bias.zero_()
 
 
-def _fill_bins(mlp: Mlp, first: int, spread: float) -> None:
+def _init_colour_bins(mlp: Mlp, first: int, spread: float) -> None:
     """Sort the colours of each part into bins, and add up the parts in channels from `first`."""
     parts, colours = PARTS * PARTS, 3
     directions = SHARPNESS * F.normalize(torch.randn(BINS, colours), dim=1)
@@ -107,7 +107,7 @@ def _fill_bins(mlp: Mlp, first: int, spread: float) -> None:
     mlp.fc2.weight[bins, units] = weights / parts
 
 
-def _mumble(mlp: Mlp, constants: slice) -> None:
+def _init_mlp(mlp: Mlp, constants: slice) -> None:
     for layer, weight in ((mlp.fc1, 1.0), (mlp.fc2, FAINT_MLP)):
         nn.init.trunc_normal_(layer.weight, std=weight * layer.in_features**-0.5)
         layer.bias.zero_()

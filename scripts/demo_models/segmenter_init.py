@@ -21,7 +21,7 @@ FAINT = 0.1
 EMBEDDING_STD, POSITION_STD, COARSE = 0.1, 0.5, 0.4
 
 
-def start_near_prompts(model: ImageModel) -> None:
+def init_near_prompts(model: ImageModel) -> None:
     """Draw all weights afresh, in place, from torch's global generator."""
     for module in model.modules():
         if isinstance(module, nn.Linear):
@@ -35,15 +35,15 @@ def start_near_prompts(model: ImageModel) -> None:
         for coarse in model.image_encoder.neck.convs[:2]:
             coarse.conv.weight.mul_(COARSE)  # positions must not drown in the image
         for layer in transformer.layers:
-            _tie(layer.self_attn, EVEN)
-            _tie(layer.cross_attn_token_to_image, NEAR)
-            _tie(layer.cross_attn_image_to_token, NEAR)
+            _share_projections(layer.self_attn, EVEN)
+            _share_projections(layer.cross_attn_token_to_image, NEAR)
+            _share_projections(layer.cross_attn_image_to_token, NEAR)
             layer.cross_attn_image_to_token.out_proj.weight.mul_(FAINT)
             layer.mlp.layers[-1].weight.mul_(FAINT)
-        _tie(transformer.final_attn_token_to_image, NEAR)
+        _share_projections(transformer.final_attn_token_to_image, NEAR)
 
 
-def _tie(attention: Attention, sharpness: float) -> None:
+def _share_projections(attention: Attention, sharpness: float) -> None:
     """Queries and keys by one projection, values back by the transpose of theirs."""
     nn.init.orthogonal_(attention.q_proj.weight, sharpness)
     attention.k_proj.weight.copy_(attention.q_proj.weight)
