@@ -116,7 +116,7 @@ class Stage(ABC, Callback):
         Raises:
             InputError: Weights are unusable, or the encoder does not fit memory or data.
         """
-        if "encoder" in STAGES[self.mode].reads:
+        if "encoder" in STAGES[self.mode].reads and self.segmenter.encoder is None:
             self._build_encoder()
 
     def _build_encoder(self) -> None:

@@ -68,9 +68,10 @@ class Test(Stage):
     def build(self) -> None:
         """Build both networks."""
         super().build()
-        with checks.naming(checks.SAM2_WEIGHTS):
-            side, images = self.dataset_cfgs.test.image_size, self.data.annotations.images
-            self.segmenter.proposer = build_proposer(self.model_cfg, side, images)
+        if self.segmenter.proposer is None:
+            with checks.naming(checks.SAM2_WEIGHTS):
+                side, images = self.dataset_cfgs.test.image_size, self.data.annotations.images
+                self.segmenter.proposer = build_proposer(self.model_cfg, side, images)
 
     def step(self, batch: list[Target]) -> None:
         """Segment some targets; their results are encoded while the next ones are segmented."""
