@@ -39,7 +39,7 @@ from no_time_to_train.dataset.targets import to_target
 from no_time_to_train.encoders import build_encoder, input_size
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.files import check_regular_file
-from no_time_to_train.memory.bank import Memory
+from no_time_to_train.memory.bank import EncoderSpec, Memory
 from no_time_to_train.memory.checkpoint import read_memory, write_memory
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.proposers import build_proposer
