@@ -18,7 +18,7 @@ from PIL import Image
 
 from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.coco.annotations import Annotation, CocoAnnotations, rasterise
-from no_time_to_train.visualization.predictions import Instance, Picture, draw_instances
+from no_time_to_train.visualization.predictions import Instance, RgbImage, draw_instances
 
 CONFIGS = "configs/matching_cdfsod_template.yaml", "configs/demo.yaml"
 THRESHOLD = 0.85
@@ -54,7 +54,7 @@ def remember(
     return segmenter
 
 
-def draw_found(segmenter: FewShotSegmenter, path: Path) -> Picture:
+def draw_found(segmenter: FewShotSegmenter, path: Path) -> RgbImage:
     """A target, enlarged to the height of a row, and what is found in it."""
     image = Image.open(path).convert("RGB")
     width = round(image.width * HEIGHT / image.height)
@@ -64,7 +64,7 @@ def draw_found(segmenter: FewShotSegmenter, path: Path) -> Picture:
 
 def draw_reference(
     folder: Path, content: CocoAnnotations, references: dict[str, Annotation], name: str, side: int
-) -> Picture:
+) -> RgbImage:
     """The surroundings of a reference, with its mask."""
     entry = references[name]
     image = content.images[entry.image_id]
@@ -84,13 +84,13 @@ def _instance(mask: NDArray[np.bool_], label: int) -> Instance:
     return Instance(mask, (x, y, x + width - 1, y + height - 1), label)
 
 
-def beside(*pictures: Picture) -> Picture:
+def beside(*pictures: RgbImage) -> RgbImage:
     """Pictures of one height in a row."""
     gap = np.full((len(pictures[0]), GAP, 3), 255, np.uint8)
     return np.concatenate([part for picture in pictures for part in (gap, picture)][1:], axis=1)
 
 
-def below(*pictures: Picture) -> Picture:
+def below(*pictures: RgbImage) -> RgbImage:
     """Pictures below each other, all as wide as the first."""
     width = pictures[0].shape[1]
     gap, parts = np.full((GAP, width, 3), 255, np.uint8), []
@@ -100,7 +100,7 @@ def below(*pictures: Picture) -> Picture:
     return np.concatenate(parts[1:])
 
 
-def draw_scenes() -> Picture:
+def draw_scenes() -> RgbImage:
     """Four references, two by two, and two scenes."""
     folder = Path("scenes")
     content, references = read_references(folder, "references.json")
@@ -111,7 +111,7 @@ def draw_scenes() -> Picture:
     return beside(below(beside(*tiles[:2]), beside(*tiles[2:])), *scenes)
 
 
-def draw_coins() -> Picture:
+def draw_coins() -> RgbImage:
     """A reference coin and a photograph."""
     folder = Path("photos")
     content, references = read_references(folder, "custom_references_with_segm.json")

@@ -84,10 +84,9 @@ class Memory:
         config: ModelConfig,
         class_names: Sequence[str] = (),
         shots: int = 1,
-        img_size: int | None = None,
     ) -> Memory:
-        """An empty memory for the encoder that settings name, whose input size may be known."""
-        encoder = EncoderSpec(config.encoder_cfg.name, img_size or config.encoder_cfg.img_size)
+        """An empty memory for the encoder that settings name."""
+        encoder = EncoderSpec(config.encoder_cfg.name, config.encoder_cfg.img_size)
         return cls(encoder, class_names, shots, max_patches(config))
 
     def emptied(self) -> Memory:
