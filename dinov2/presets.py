@@ -14,12 +14,12 @@ _DOWNLOADS = "https://dl.fbaipublicfiles.com/dinov2"
 class Preset:
     """Everything that tells one vision transformer of the family from another."""
 
-    width: int
+    embed_dim: int
     """Channels of a token."""
     depth: int
     """Transformer blocks."""
-    heads: int
-    """Attention heads; they share the width."""
+    num_heads: int
+    """Attention heads; they share the channels."""
     ffn: Literal["mlp", "swiglu"] = "mlp"
     """Feed-forward network of a block."""
     registers: int = 0

@@ -260,6 +260,9 @@ class ComputeConfig:
     """Number format of both networks; tf32 is float32 with products rounded as GPUs like it."""
     compile: bool = False
     """Compile the networks when they first run: that takes a minute and a C++ compiler."""
+    decoder: Literal["auto", "plain", "fast"] = "auto"
+    """SAM 2's mask decoder: plain as in the papers, fast for the same masks with less arithmetic;
+    auto is fast on a CPU and plain on a GPU."""
 
 
 @dataclass(frozen=True)

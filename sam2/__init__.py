@@ -9,15 +9,15 @@ from sam2.presets import PRESETS, Preset
 
 if TYPE_CHECKING:
     from sam2.build_sam import build_sam2, identify_preset
-    from sam2.image_model import ImageFeatures, ImageModel
+    from sam2.image_model import ImageFeatures, Sam2ImageModel
 
-__all__ = ["PRESETS", "ImageFeatures", "ImageModel", "Preset", "build_sam2", "identify_preset"]
+__all__ = ["PRESETS", "ImageFeatures", "Preset", "Sam2ImageModel", "build_sam2", "identify_preset"]
 
 _MODULES = {
     "build_sam2": "sam2.build_sam",
     "identify_preset": "sam2.build_sam",
     "ImageFeatures": "sam2.image_model",
-    "ImageModel": "sam2.image_model",
+    "Sam2ImageModel": "sam2.image_model",
 }
 
 

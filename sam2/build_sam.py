@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sam2.checkpoint import ONLY_IN_2_1, kind_of, misfits, read_checkpoint, unwrap
-from sam2.image_model import ImageModel
+from sam2.checkpoint import ONLY_IN_2_1, incompatible_keys, kind_of, read_checkpoint, unwrap
+from sam2.image_model import DecoderName, Sam2ImageModel
 from sam2.modeling.hiera import Hiera
 from sam2.modeling.image_encoder import FpnNeck, ImageEncoder
 from sam2.modeling.mask_decoder import MaskDecoder
@@ -21,8 +21,11 @@ COARSEST_STRIDE = 32
 
 
 def build_sam2(
-    name: str, checkpoint: str | Path | None = None, image_size: int | None = None
-) -> ImageModel:
+    name: str,
+    checkpoint: str | Path | None = None,
+    image_size: int | None = None,
+    decoder: DecoderName = "auto",
+) -> Sam2ImageModel:
     """Build a model for inference: eval mode, no gradients.
 
     Args:
@@ -30,6 +33,7 @@ def build_sam2(
         checkpoint: An official checkpoint; without one, weights are random.
         image_size: Side of the square input frame in pixels, a multiple of 32; by default the
             preset's.
+        decoder: See `Sam2ImageModel`; training takes the plain one.
 
     Returns:
         The model, on the CPU, in float32.
@@ -49,6 +53,7 @@ def build_sam2(
         model = _assemble(preset, side)
     else:
         model = _load(name, side, Path(checkpoint))
+    model.decoder = decoder
     return model.eval().requires_grad_(False)
 
 
@@ -84,22 +89,22 @@ def _size(state: Mapping[str, Any]) -> tuple[int, int, int] | None:
     return width.numel(), len(blocks), token.numel()
 
 
-def _assemble(preset: Preset, image_size: int) -> ImageModel:
+def _assemble(preset: Preset, image_size: int) -> Sam2ImageModel:
     trunk = Hiera(
         embed_dim=preset.embed_dim,
         num_heads=preset.num_heads,
         stages=preset.stages,
-        global_blocks=preset.global_att_blocks,
+        global_att_blocks=preset.global_att_blocks,
         window_sizes=preset.window_sizes,
         background_size=preset.background_size,
     )
     decoder = MaskDecoder(
-        channels=preset.d_model,
-        heads=preset.decoder_num_heads,
+        transformer_dim=preset.d_model,
+        num_heads=preset.decoder_num_heads,
         mlp_dim=preset.decoder_mlp_dim,
         depth=preset.decoder_depth,
     )
-    return ImageModel(
+    return Sam2ImageModel(
         image_encoder=ImageEncoder(trunk, FpnNeck(trunk.channels, preset.d_model)),
         prompt_encoder=PromptEncoder(preset.d_model, image_size),
         mask_decoder=decoder,
@@ -107,7 +112,7 @@ def _assemble(preset: Preset, image_size: int) -> ImageModel:
     )
 
 
-def _load(name: str, image_size: int, path: Path) -> ImageModel:
+def _load(name: str, image_size: int, path: Path) -> Sam2ImageModel:
     repair = how_to_get(name, path)
     if not path.is_file():
         raise FileNotFoundError(missing_weights(name, path))
@@ -115,7 +120,7 @@ def _load(name: str, image_size: int, path: Path) -> ImageModel:
     with torch.device("meta"):  # spends no time on random weights that are overwritten at once
         model = _assemble(PRESETS[name], image_size)
     own, state = model.state_dict(), unwrap(checkpoint)
-    problems = misfits(own, state)
+    problems = incompatible_keys(own, state)
     if problems:
         diagnosis = _diagnose(checkpoint, repair)
         raise ValueError(f"{path} does not hold the weights of {name}: {problems}; {diagnosis}")

@@ -39,7 +39,7 @@ from no_time_to_train.dataset.targets import to_target
 from no_time_to_train.encoders import build_encoder, input_size
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.files import check_regular_file
-from no_time_to_train.memory.bank import Memory
+from no_time_to_train.memory.bank import EncoderSpec, Memory
 from no_time_to_train.memory.checkpoint import read_memory, write_memory
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.proposers import build_proposer
@@ -193,9 +193,9 @@ class FewShotSegmenter:
         wanted: Sequence[str] | None = references.cat_names
         if wanted is None and references.class_split is not None:
             wanted = class_names_of(references.class_split)
-        proposer = build_proposer(config, image_size)
-        encoder = build_encoder(config)
-        memory = Memory.from_config(config, img_size=input_size(encoder))
+        encoder, proposer = build_encoder(config), build_proposer(config, image_size)
+        memory = Memory.from_config(config)
+        memory.encoder = EncoderSpec(config.encoder_cfg.name, input_size(encoder))
         segmenter = Segmenter(config.sam2_infer_cfgs, encoder, proposer, memory=memory)
         return cls(
             segmenter.to(where),

@@ -12,7 +12,7 @@ from argparse import SUPPRESS
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import ActionConfigFile, Namespace, get_loader, set_loader
+from jsonargparse import Namespace, get_loader, set_loader
 
 from no_time_to_train.commands import user_message
 from no_time_to_train.commands.input_checks import check_inputs
@@ -141,7 +141,7 @@ def _build_parser(with_names: bool) -> SettingsParser:
     kwargs = {**PARSER_KWARGS, "parser_mode": OWN_PARSER_MODE}
     test = SettingsParser(**kwargs.pop("test") | {"parser_mode": OWN_PARSER_MODE})
     test.add_argument(
-        "-c", "--config", action=ActionConfigFile, help="YAML file of settings; later ones win."
+        "-c", "--config", action="config", help="YAML file of settings; later ones win."
     )
     boolean_or_number: Any = bool | int
     test.add_argument("--seed_everything", type=boolean_or_number, default=False)

@@ -47,12 +47,6 @@ def check_inputs(
             model.encoder_cfg.name,
             model.encoder_ckpt_path,
         ),
-        "sam2": lambda: _check_weights(
-            "model_cfg.sam2_ckpt_path",
-            "SAM 2",
-            model.sam2_cfg_file.removesuffix(".yaml"),
-            model.sam2_ckpt_path,
-        ),
         "references": lambda: _check_references(model, datasets),
         "targets": lambda: _check_images("test", datasets.test),
     }
@@ -62,14 +56,19 @@ def check_inputs(
         _check_memory(ckpt_path)
 
 
+def _check_sam2(model: ModelConfig) -> None:
+    if model.proposer_cfg.name == "point_grid":  # masks from a file need no network
+        name = model.sam2_cfg_file.removesuffix(".yaml")
+        _check_weights("model_cfg.sam2_ckpt_path", "SAM 2", name, model.sam2_ckpt_path)
+
+
 def _check_weights(setting: str, family: str, name: str, path: str) -> None:
-    if path == DOWNLOAD:
-        return
     presets = FAMILIES[family].presets
-    is_published = name in presets.PRESETS  # others say themselves how to get their weights
+    if path == DOWNLOAD or name not in presets.PRESETS:
+        return  # of another package, which says what it takes
     with _naming(setting):
-        check_regular_file(path, f"the {family} weights" if is_published else "the weights")
-        if is_published and not os.path.exists(path):
+        check_regular_file(path, f"the {family} weights")
+        if not os.path.exists(path):
             raise InputError(presets.missing_weights(name, Path(path)))
 
 

@@ -30,7 +30,8 @@ from no_time_to_train.structures import Reference
 logger = logging.getLogger(__name__)
 
 SETTINGS = "dataset_cfgs.fill_memory"
-MAX_CLASSES_SHOWN = 20
+MAX_SHOWN = 20
+"""Classes that a message names."""
 
 Picks = Mapping[int, Sequence[ReferencePick]]
 
@@ -128,19 +129,19 @@ def _check_counts(
     without = [name for name, count in counts.items() if count == 0]
     if without:
         raise InputError(
-            f"{config.memory_pkl} holds no references for {', '.join(without)}; make it for these "
-            f"classes, or leave them out of {SETTINGS}.cat_names or class_split"
+            f"{config.memory_pkl} holds no references for {listed(without, MAX_SHOWN)}; make it "
+            f"for these classes, or leave them out of {SETTINGS}.cat_names or class_split"
         )
     more = [f"{name} has {count}" for name, count in counts.items() if count > length]
     if more:
         raise InputError(
             f"{SETTINGS}.memory_length is {length} references per class, but in "
-            f"{config.memory_pkl} {', '.join(more)}; set memory_length and "
+            f"{config.memory_pkl} {listed(more, MAX_SHOWN)}; set memory_length and "
             "model_cfg.memory_bank_cfg.length to that, or make the reference set again"
         )
     fewer = [f"{name} has {count}" for name, count in counts.items() if count < length]
     if fewer:
-        shown = listed(fewer, MAX_CLASSES_SHOWN)
+        shown = listed(fewer, MAX_SHOWN)
         logger.info("Fewer than %d references in %s: %s", length, config.memory_pkl, shown)
 
 

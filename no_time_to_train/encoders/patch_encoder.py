@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -61,7 +62,7 @@ class PatchEncoder(nn.Module):
 
     def set_compute(self, compute: ComputeConfig) -> None:
         """Let the network compute in another number format, or compiled; in place."""
-        set_compute(compute, self.network, [(self.network, False)])
+        set_compute(compute, self.network, partial(self.network.compile, dynamic=False))
 
     def forward(self, images: Tensor) -> Tensor:
         """Encode images.

@@ -29,7 +29,8 @@ BLOCK_BYTES = 32 << 20
 """Size of the blocks in which a memory keeps what it holds."""
 PATCH_BYTES = 2 * 1024
 """Of one patch: float16, as many channels as the published encoder has."""
-MAX_CLASSES_SHOWN = 20
+MAX_SHOWN = 20
+"""Classes that a message names."""
 UNFINISHED = (
     "filled but not post-processed; run test_mode postprocess_memory on it, or in Python call "
     "finalise() after the last remember()"
@@ -84,10 +85,9 @@ class Memory:
         config: ModelConfig,
         class_names: Sequence[str] = (),
         shots: int = 1,
-        img_size: int | None = None,
     ) -> Memory:
-        """An empty memory for the encoder that settings name, whose input size may be known."""
-        encoder = EncoderSpec(config.encoder_cfg.name, img_size or config.encoder_cfg.img_size)
+        """An empty memory for the encoder that settings name."""
+        encoder = EncoderSpec(config.encoder_cfg.name, config.encoder_cfg.img_size)
         return cls(encoder, class_names, shots, max_patches(config))
 
     def emptied(self) -> Memory:
@@ -198,7 +198,7 @@ class Memory:
         names = self.class_names or [f"class {index}" for index in range(len(counts))]
         fewer = [f"{name} has {n}" for name, n in zip(names, counts, strict=True) if n < self.shots]
         if fewer:
-            shown = listed(fewer, MAX_CLASSES_SHOWN)
+            shown = listed(fewer, MAX_SHOWN)
             logger.info("Classes with fewer than %d references: %s", self.shots, shown)
 
 

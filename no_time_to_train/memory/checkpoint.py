@@ -130,7 +130,7 @@ class MemoryFile:
             InputError: Another encoder filled it, or features of a dense memory are not finite.
         """
         self.check_encoder(memory.encoder)
-        if self.encoder and self.encoder.img_size:
+        if self.encoder and memory.encoder and memory.encoder.img_size is None:
             memory.encoder = self.encoder
         memory.class_names = list(self.class_names)
         memory.shots = self.size.shots

@@ -18,7 +18,7 @@ from no_time_to_train.config import Orientation
 from no_time_to_train.dataset.images import existing_paths, read_entry
 from no_time_to_train.visualization.predictions import (
     Instance,
-    Picture,
+    RgbImage,
     compare,
     draw_instances,
     picture_path,
@@ -73,12 +73,12 @@ def write_visualizations(
 
 
 def _compared(
-    pixels: Picture,
+    pixels: RgbImage,
     image: ImageInfo,
     annotations: Sequence[Annotation],
     records: Sequence[CocoRecord],
     categories: Sequence[Category],
-) -> Picture:
+) -> RgbImage:
     names = [category.name for category in categories]
     class_index = {category.id: index for index, category in enumerate(categories)}
     truths = list(_truths(annotations, image, class_index))

@@ -12,18 +12,20 @@ def check_references(model: ModelConfig, datasets: DatasetsConfig) -> None:
     Raises:
         InputError: Image sizes or numbers of shots differ.
     """
-    if model.encoder_cfg.img_size is not None:
-        check_image_size(datasets, model.encoder_cfg.img_size)
-    found, length = datasets.fill_memory.memory_length, model.memory_bank_cfg.length
-    if found != length:
+    data = datasets.fill_memory
+    side = model.encoder_cfg.img_size
+    if side is not None:
+        check_image_size(datasets, side)
+    length = model.memory_bank_cfg.length
+    if data.memory_length != length:
         raise InputError(
-            f"dataset_cfgs.fill_memory.memory_length is {found}, but "
+            f"dataset_cfgs.fill_memory.memory_length is {data.memory_length}, but "
             f"model_cfg.memory_bank_cfg.length is {length}; both are the number of shots"
         )
 
 
 def check_image_size(datasets: DatasetsConfig, side: int) -> None:
-    """Compare the size of the references' crops with the encoder's input.
+    """Compare the size of the references' crops with that of the encoder's input.
 
     Raises:
         InputError: They differ.

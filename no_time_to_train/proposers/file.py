@@ -31,7 +31,7 @@ from no_time_to_train.proposers.sam2_network import (
     without_empty,
 )
 from no_time_to_train.structures import Proposals, Target
-from sam2 import ImageFeatures, ImageModel
+from sam2 import ImageFeatures, Sam2ImageModel
 from sam2.image_model import MASK_STRIDE
 
 DEFAULT_SIDE = 1024
@@ -49,7 +49,7 @@ class PromptedTarget:
 class BoxFileProposer(nn.Module):
     """SAM 2, prompted with the boxes of a file."""
 
-    def __init__(self, network: ImageModel, source: ProposalFile, chunk_size: int) -> None:
+    def __init__(self, network: Sam2ImageModel, source: ProposalFile, chunk_size: int) -> None:
         """Put network and boxes together.
 
         Args:

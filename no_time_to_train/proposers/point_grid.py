@@ -17,7 +17,7 @@ from no_time_to_train.proposers.sam2_network import (
     without_empty,
 )
 from no_time_to_train.structures import Proposals, Target
-from sam2 import ImageFeatures, ImageModel
+from sam2 import ImageFeatures, Sam2ImageModel
 
 
 def point_grid(points_per_side: int, image_size: int) -> Tensor:
@@ -42,7 +42,7 @@ class PointProposer(nn.Module):
 
     def __init__(
         self,
-        network: ImageModel,
+        network: Sam2ImageModel,
         points_per_side: int,
         iou_threshold: float,
         chunk_size: int,
@@ -99,8 +99,9 @@ class PointProposer(nn.Module):
         if self.points.device.type == "cpu":
             threads = torch.get_num_threads() if self.threaded else 1
             chunk_size = min(chunk_size, -(-len(self.points) // threads))
-        logits, ious = self.network.best_masks(
-            features, self.points, self.iou_threshold, chunk_size, threads
+        prompts = self.network.sam_prompt_encoder.points(self.points)
+        logits, ious = self.network.generate_masks(
+            features, prompts, self.iou_threshold, chunk_size, threads
         )
         return without_empty(logits, ious)
 

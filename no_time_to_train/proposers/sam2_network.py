@@ -5,22 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from no_time_to_train.checkpoint_files import check_checkpoint, check_finite
 from no_time_to_train.config import ComputeConfig, ModelConfig
 from no_time_to_train.networks import REPAIR, set_compute, weights_errors
 from no_time_to_train.preprocessing import imagenet_normalise, resize_square
 from no_time_to_train.structures import Proposals
-from sam2 import ImageFeatures, ImageModel, build_sam2
+from sam2 import ImageFeatures, Sam2ImageModel, build_sam2
 
+ALL = -1.0
+"""A threshold that every predicted IoU passes."""
 CPU_TOKENS = 32 << 20
 """Bytes that the image tokens of all prompts would take which a thread of a CPU decodes at once: 8
 prompts of SAM 2 at 1024 pixels, far more of a small model. Fewer read the weights of the tokens'
 layers more often and wait more often for Python, more gain nothing."""
 
 
-def load_sam2(config: ModelConfig, image_size: int | None = None) -> ImageModel:
+def load_sam2(config: ModelConfig, image_size: int | None = None) -> Sam2ImageModel:
     """Build SAM 2 and load its weights.
 
     Args:
@@ -33,24 +35,18 @@ def load_sam2(config: ModelConfig, image_size: int | None = None) -> ImageModel:
     path = Path(config.sam2_ckpt_path)
     with weights_errors():
         check_checkpoint(path, "the SAM 2 weights", REPAIR)
-        network = build_sam2(config.sam2_cfg_file, path, image_size)
+        network = build_sam2(config.sam2_cfg_file, path, image_size, config.compute_cfg.decoder)
         check_finite(network.state_dict().items(), path)
     set_sam2_compute(config.compute_cfg, network)
     return network
 
 
-def set_sam2_compute(compute: ComputeConfig, network: ImageModel) -> None:
+def set_sam2_compute(compute: ComputeConfig, network: Sam2ImageModel) -> None:
     """Let SAM 2 compute in another number format, or compiled; in place."""
-    decoder = network.sam_mask_decoder
-    compiled: list[tuple[nn.Module, bool]] = [
-        (network.image_encoder, False),
-        (decoder.transformer, False),
-        (decoder.output_upscaling, True),  # the last few of the kept masks
-    ]
-    set_compute(compute, network, compiled)
+    set_compute(compute, network, network.compile_parts)
 
 
-def encode_images(network: ImageModel, images: Tensor) -> ImageFeatures:
+def encode_images(network: Sam2ImageModel, images: Tensor) -> ImageFeatures:
     """Encode images once, for any number of prompts.
 
     Args:
@@ -75,7 +71,7 @@ def prompts_at_once(features: ImageFeatures, wanted: int) -> int:
 
 
 def draw_boxes(
-    network: ImageModel,
+    network: Sam2ImageModel,
     features: ImageFeatures,
     boxes: Tensor,
     size: tuple[int, int],
@@ -95,10 +91,11 @@ def draw_boxes(
     """
     side, (height, width) = network.image_size, size
     scale = side / torch.tensor([width, height] * 2, dtype=torch.float32)
-    prompts = (boxes * scale).to(features.embedding.device)
-    chunks = [each for each in prompts.split(chunk_size) if len(each)]
-    drawn = [network.predict_boxes(features, chunk)[0][:, 0] for chunk in chunks]
-    return torch.cat([prompts.new_empty(0, network.mask_size, network.mask_size), *drawn])
+    if not len(boxes):
+        return features.embedding.new_empty(0, network.mask_size, network.mask_size)
+    prompts = network.sam_prompt_encoder.boxes((boxes * scale).to(features.embedding.device))
+    logits, _ = network.generate_masks(features, prompts, ALL, chunk_size, multimask_output=False)
+    return logits
 
 
 def without_empty(logits: Tensor, scores: Tensor) -> Proposals:

@@ -22,7 +22,7 @@ from numpy.random import Generator
 from torch import Tensor, nn
 
 from sam2 import build_sam2
-from sam2.image_model import MASK_STRIDE, ImageFeatures, ImageModel
+from sam2.image_model import MASK_STRIDE, ImageFeatures, Sam2ImageModel
 from sam2.modeling.image_encoder import Pyramid
 from scripts.demo_models import shapes, textures
 from scripts.demo_models.drawing import Layout, draw_kind, draw_scene
@@ -193,7 +193,7 @@ def expected_ious(logits: Tensor) -> Tensor:
 class TrainingModule(nn.Module):
     """The model together with what only training needs."""
 
-    def __init__(self, model: ImageModel) -> None:
+    def __init__(self, model: Sam2ImageModel) -> None:
         super().__init__()
         self.model = model
         self.embedding = PixelEmbedding(model.sam_mask_decoder.conv_s0.in_channels)
@@ -238,7 +238,7 @@ class TrainingModule(nn.Module):
             encoder.boxes(drawn.boxes),
             encoder.points(drawn.background),
         )
-        return self.model.predict_prompts(features, torch.cat(prompts))
+        return self.model.predict_masks(features, torch.cat(prompts))
 
 
 def _prompt_loss(losses: Tensor) -> Tensor:
@@ -286,11 +286,11 @@ def plan() -> list[tuple[Phase, float, Strictness]]:
     return steps
 
 
-def train(seed: int, out: Path) -> ImageModel:
+def train(seed: int, out: Path) -> Sam2ImageModel:
     """Train through all phases, or through what is left of them."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    module = TrainingModule(build_sam2(NAME))
+    module = TrainingModule(build_sam2(NAME, decoder="plain"))
     module.train().requires_grad_(True)
     init_near_prompts(module.model)
     names = ("IoU of clicks", "of boxes", "of pixels")
@@ -303,14 +303,14 @@ def train(seed: int, out: Path) -> ImageModel:
     return module.model
 
 
-def resized(model: ImageModel, side: int) -> ImageModel:
+def resized(model: Sam2ImageModel, side: int) -> Sam2ImageModel:
     """The model for another image size, sharing its parameters."""
-    other = build_sam2(NAME, image_size=side).train().requires_grad_(True)
+    other = build_sam2(NAME, image_size=side, decoder="plain").train().requires_grad_(True)
     other.load_state_dict(model.state_dict(keep_vars=True), assign=True)
     return other
 
 
-def save(model: ImageModel, path: Path) -> None:
+def save(model: Sam2ImageModel, path: Path) -> None:
     """Write an official checkpoint in half precision."""
     torch.save({"model": half_precision(model)}, path)
 

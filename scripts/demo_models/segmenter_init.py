@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sam2.image_model import ImageModel
-from sam2.modeling.attention import Attention
+from sam2.image_model import Sam2ImageModel
+from sam2.modeling.transformer import Attention
 
 NEAR, EVEN = 2.5, 0.3
 """Sharpness of attention from tokens to the image, and among the tokens of a prompt."""
@@ -21,7 +21,7 @@ FAINT = 0.1
 EMBEDDING_STD, POSITION_STD, COARSE = 0.1, 0.5, 0.4
 
 
-def init_near_prompts(model: ImageModel) -> None:
+def init_near_prompts(model: Sam2ImageModel) -> None:
     """Draw all weights afresh, in place, from torch's global generator."""
     for module in model.modules():
         if isinstance(module, nn.Linear):

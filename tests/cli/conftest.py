@@ -32,10 +32,15 @@ class Outcome:
 
 def run_test(*arguments: str) -> Outcome:
     """Run `test ARGUMENTS` in this process."""
+    return run_command("test", *arguments)
+
+
+def run_command(*arguments: str) -> Outcome:
+    """Run a command in this process."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            main(["test", *arguments])
+            main(list(arguments))
         except SystemExit as stop:
             code = int(stop.code or 0)
     return Outcome(code, out.getvalue(), err.getvalue())

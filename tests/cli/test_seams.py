@@ -17,7 +17,7 @@ from no_time_to_train.encoders import ENCODERS
 from no_time_to_train.memory.checkpoint import read_memory
 from no_time_to_train.proposers import PROPOSERS
 from no_time_to_train.structures import Proposals, Target
-from tests.cli.conftest import fill, postprocess, segment, settings, vis
+from tests.cli.conftest import ROOT, fill, postprocess, segment, settings, vis
 from tests.golden import deterministic
 
 ONE_CLASS = settings(m_memory_bank_cfg__category_num=1, f_cat_names="coin", t_cat_names="coin")
@@ -163,3 +163,51 @@ def test_made_up_networks__need_no_more_than_a_row_in_their_tables(
     records = json.loads(Path("o.json").read_text())
     assert {record["category_id"] for record in records} == {4, 11}
     assert {record["bbox"][0] == 0 for record in records} == {True, False}
+
+
+def test_file__boxes_from_annotations_find_more_than_the_grid(bench: Path) -> None:
+    """The first scenes of the demo, with SAM 2's masks in perfect boxes."""
+    (bench / "scenes").symlink_to(ROOT / "scenes")
+    annotated = {
+        name: json.loads(Path(f"scenes/annotations/{name}.json").read_text())
+        for name in ("references", "targets")
+    }
+    names = ",".join(category["name"] for category in annotated["references"]["categories"])
+    picks = {
+        str(each["category_id"]): [{"img_id": each["image_id"], "ann_ids": [each["id"]]}]
+        for each in annotated["references"]["annotations"]
+    }
+    boxes = [
+        {"image_id": each["image_id"], "bbox": each["bbox"], "score": 1.0}
+        for each in annotated["targets"]["annotations"]
+    ]
+    Path("references.json").write_text(json.dumps(picks))
+    Path("boxes.json").write_text(json.dumps(boxes))
+    common = settings(
+        m_memory_bank_cfg__category_num=len(picks),
+        f_root="scenes/images",
+        f_json_file="scenes/annotations/references.json",
+        f_cat_names=names,
+        t_root="scenes/images",
+        t_json_file="scenes/annotations/targets.json",
+        t_cat_names=names,
+    )
+    assert fill(*common).code == postprocess(*common).code == 0
+    file = settings(m_proposer_cfg__name="file", m_proposer_cfg__file="boxes.json")
+    accuracy = []
+    for flags in (settings(m_sam2_infer_cfgs__points_per_side=8), file):
+        outcome = segment(*common, *flags, "--trainer.limit_test_batches", "6")
+        assert outcome.code == 0, outcome.err
+        latest = max(bench.rglob("metrics.json"), key=lambda path: path.stat().st_mtime)
+        accuracy.append(json.loads(latest.read_text())["mask"]["AP"])
+    grid, drawn = accuracy
+    assert drawn > grid + 0.1 > 0.5
+
+
+def test_file__is_an_input_that_no_output_may_replace(ready: Path) -> None:
+    Path("boxes.json").write_text("[]")
+    file = settings(m_proposer_cfg__name="file", m_proposer_cfg__file="boxes.json")
+    refused = segment(*file, "--export_result", "boxes.json")
+    assert refused.code == 2
+    assert "--export_result" in refused.err and "proposer_cfg.file" in refused.err
+    assert "boxes.json: the list of proposals is empty" in segment(*file).err

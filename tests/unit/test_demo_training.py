@@ -216,7 +216,7 @@ def test_init_near_prompts__a_token_looks_where_it_was_put() -> None:
     torch.manual_seed(0)
     model = build_sam2("sam2_hiera_demo")
     init_near_prompts(model)
-    grid = model.sam_prompt_encoder.grid(16, 16)  # (256, C)
+    grid = model.sam_prompt_encoder.get_dense_pe(16, 16)[0].flatten(1).T  # (256, C)
     click = model.sam_prompt_encoder.points(torch.tensor([[72.0, 136.0]]))[0]  # (tokens, C)
     attention = model.sam_mask_decoder.transformer.layers[0].cross_attn_token_to_image
     near = (attention.q_proj(click) @ attention.k_proj(grid).T).max(0).values.argmax()

@@ -7,21 +7,15 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 
 from no_time_to_train.config import TestMode
-from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.distributed import gather_everywhere
-from no_time_to_train.pl_wrapper.checks import read_references
-from no_time_to_train.pl_wrapper.stages.stage import Command, Stage
+from no_time_to_train.pl_wrapper.stages.stage import Command, ReferenceStage
 from no_time_to_train.structures import Reference
 
 
-class FillMemory(Stage):
+class FillMemory(ReferenceStage):
     """Encodes the references, each rank a share of them, into one memory."""
 
     mode = TestMode.fill_memory
-
-    def read_data(self) -> ReferenceDataset:
-        """Read the reference set."""
-        return read_references(self.model_cfg, self.dataset_cfgs)
 
     def load(self, path: Path) -> None:
         """Begin with an empty memory."""

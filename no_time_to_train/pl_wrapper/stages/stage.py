@@ -24,7 +24,6 @@ from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.pl_wrapper import checks
 from no_time_to_train.pl_wrapper.setting_checks import check_image_size
 from no_time_to_train.pl_wrapper.stages import STAGES
-from no_time_to_train.proposers import build_proposer
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +70,7 @@ class Stage(ABC, Callback):
         self.model_cfg, self.dataset_cfgs = model_cfg, dataset_cfgs
         self.memory_file: MemoryFile | None = None
         reads = STAGES[self.mode].reads
-        self.needs_encoder, self.needs_proposer = "encoder" in reads, "sam2" in reads
-        checks.check_weights(model_cfg, self.needs_encoder, self.needs_proposer)
+        checks.check_weights(model_cfg, encoder="encoder" in reads, proposer="sam2" in reads)
         self.data = self.read_data()
         names = self.data.class_names if self.data else []
         memory = Memory.from_config(model_cfg, names, model_cfg.memory_bank_cfg.length)
@@ -116,25 +114,19 @@ class Stage(ABC, Callback):
         """Build the networks that it needs, on every rank.
 
         Raises:
-            InputError: Weights are unusable, or the encoder is not the one of the memory.
+            InputError: Weights are unusable, or the encoder does not fit memory or data.
         """
-        if self.needs_encoder and self.segmenter.encoder is None:
-            with checks.naming(checks.ENCODER_WEIGHTS):
-                encoder = self.segmenter.encoder = build_encoder(self.model_cfg)
-            name, side = self.model_cfg.encoder_cfg.name, input_size(encoder)
-            self.segmenter.memory.encoder = EncoderSpec(name, side)
-            if isinstance(self.data, ReferenceDataset):
-                check_image_size(self.dataset_cfgs, side)
-            if self.memory_file is not None:
-                self.memory_file.check_encoder(self.segmenter.memory.encoder)
-                self.memory_file.check_width(name, encoder.width)
-        if self.needs_proposer and self.segmenter.proposer is None:
-            with checks.naming(checks.SAM2_WEIGHTS):
-                side = self.dataset_cfgs.test.image_size
-                images = (
-                    self.data.annotations.images if isinstance(self.data, TargetDataset) else None
-                )
-                self.segmenter.proposer = build_proposer(self.model_cfg, side, images)
+        if "encoder" in STAGES[self.mode].reads and self.segmenter.encoder is None:
+            self._build_encoder()
+
+    def _build_encoder(self) -> None:
+        with checks.naming(checks.ENCODER_WEIGHTS):
+            encoder = self.segmenter.encoder = build_encoder(self.model_cfg)
+        spec = EncoderSpec(self.model_cfg.encoder_cfg.name, input_size(encoder))
+        if self.memory_file is not None:
+            self.memory_file.check_encoder(spec)
+            self.memory_file.check_width(spec.name, encoder.width)
+        self.segmenter.memory.encoder = spec
 
     @abstractmethod
     def step(self, batch: list[Any]) -> None:
@@ -151,3 +143,19 @@ class Stage(ABC, Callback):
         """Write the memory, and say so."""
         write_memory(path, self.segmenter.memory)
         logger.info("Memory written to %s (%.2f MB)", path, path.stat().st_size / 1e6)
+
+
+class ReferenceStage(Stage):
+    """A stage whose batches are references."""
+
+    data: ReferenceDataset
+
+    def read_data(self) -> ReferenceDataset:
+        """Read the reference set."""
+        return checks.read_references(self.model_cfg, self.dataset_cfgs)
+
+    def build(self) -> None:
+        """Build the encoder, whose input is to be as large as the references."""
+        super().build()
+        assert self.segmenter.encoder is not None
+        check_image_size(self.dataset_cfgs, input_size(self.segmenter.encoder))

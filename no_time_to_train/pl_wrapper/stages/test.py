@@ -19,6 +19,7 @@ from no_time_to_train.pl_wrapper.background_writer import BackgroundWriter
 from no_time_to_train.pl_wrapper.prediction_visualizations import write_visualizations
 from no_time_to_train.pl_wrapper.stages.outputs import result_outputs
 from no_time_to_train.pl_wrapper.stages.stage import Command, Stage
+from no_time_to_train.proposers import build_proposer
 from no_time_to_train.structures import Prediction, Target
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,14 @@ class Test(Stage):
     def _paths_in(self, folder: str | Path) -> list[Path]:
         images = self.data.annotations.images.values()
         return [image_path(folder, image.file_name) for image in images]
+
+    def build(self) -> None:
+        """Build both networks."""
+        super().build()
+        if self.segmenter.proposer is None:
+            with checks.naming(checks.SAM2_WEIGHTS):
+                side, images = self.dataset_cfgs.test.image_size, self.data.annotations.images
+                self.segmenter.proposer = build_proposer(self.model_cfg, side, images)
 
     def step(self, batch: list[Target]) -> None:
         """Segment some targets; their results are encoded while the next ones are segmented."""

@@ -9,11 +9,9 @@ import torch
 from lightning import LightningModule, Trainer
 
 from no_time_to_train.config import DatasetsConfig, ModelConfig, TestMode
-from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.files import StagingFolder, remove_leftovers
 from no_time_to_train.memory.bank import reference_weights
-from no_time_to_train.pl_wrapper.checks import read_references
-from no_time_to_train.pl_wrapper.stages.stage import Command, Stage
+from no_time_to_train.pl_wrapper.stages.stage import Command, ReferenceStage
 from no_time_to_train.structures import Reference
 from no_time_to_train.visualization.memory import draw_reference
 from no_time_to_train.visualization.predictions import save_picture
@@ -21,20 +19,15 @@ from no_time_to_train.visualization.predictions import save_picture
 logger = logging.getLogger(__name__)
 
 
-class VisMemory(Stage):
+class VisMemory(ReferenceStage):
     """Draws references; the pictures of a rank appear together, when all are drawn."""
 
     mode = TestMode.vis_memory
-    data: ReferenceDataset
 
     def __init__(self, model_cfg: ModelConfig, dataset_cfgs: DatasetsConfig) -> None:
         super().__init__(model_cfg, dataset_cfgs)
         self.folder = model_cfg.memory_visualizations_folder
         self._staged: StagingFolder | None = None
-
-    def read_data(self) -> ReferenceDataset:
-        """Read the reference set."""
-        return read_references(self.model_cfg, self.dataset_cfgs)
 
     def visualization_paths(self) -> list[Path]:
         """One picture per reference."""

@@ -1,4 +1,4 @@
-"""Variants that run in turns, each in a process of its own: a slow minute meets them all."""
+"""Variants that run interleaved, each in a process of its own: a slow minute meets them all."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ import torch
 from benchmarking.report import Measured
 from benchmarking.stopwatch import Stopwatch, peak_bytes
 from benchmarking.variants import STAGES, VARIANTS, Networks, Parts, segment
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from no_time_to_train.coco.results import CocoRecord
 
 Result = TypeVar("Result")
+
+ATTENTION_ON_CPU = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
+        lambda query, key, value, *_, **__: sdpa_flop_count(query, key, value)
+    )
+}
+"""An operation that torch's counter leaves out, with its arithmetic."""
 
 COUNTED_GRIDS = 4, 8
 """Points per side of two grids, whose difference gives the arithmetic of a point."""
 
 
 class Runner:
-    """A variant and what it took so far; on a GPU the first image is run once more before."""
+    """A variant and what it took so far; one that compiles or uses a GPU first warms up."""
 
     def __init__(self, name: str, networks: Networks, images: Sequence[Path]) -> None:
         self.variant, self.images = VARIANTS[name], images
@@ -33,8 +40,9 @@ class Runner:
         self.parts = Parts(networks, self.variant.compute)
         self.turns: list[Stopwatch] = []
         self.records: list[list[CocoRecord]] = []
-        if self.device != "cpu":
+        if self.device != "cpu" or self.variant.compute.compile:
             segment(self.parts, self.variant, images[0], Stopwatch(self.device))
+        if self.device != "cpu":
             torch.cuda.reset_peak_memory_stats()
 
     def take_turn(self) -> float:
@@ -44,7 +52,7 @@ class Runner:
         self.turns.append(watch)
         return sum(watch.seconds.values()) / len(self.images)
 
-    def conclude(self) -> Measured:
+    def result(self) -> Measured:
         """The figures of all turns; the records are those of the last."""
         shown = len(self.turns) * len(self.images)
         peak = peak_bytes(self.device)
@@ -71,7 +79,7 @@ def gflop_per_point(parts: Parts, decode: Callable[..., Any], path: Path) -> flo
     torch.set_num_threads(1)  # only what the caller's thread does is counted
     for side in COUNTED_GRIDS:
         parts.use_grid(side)
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPU) as counter:
             decode(parts, features)
         counts.append(counter.get_total_flops())
     torch.set_num_threads(threads)
@@ -85,13 +93,13 @@ def own_process() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, spawn, torch.set_flush_denormal, (True,))
 
 
-def alone(function: Callable[..., Result], *arguments: Any) -> Result:
+def in_subprocess(function: Callable[..., Result], *arguments: Any) -> Result:
     """Call a function in a process of its own."""
     with own_process() as process:
         return process.submit(function, *arguments).result()
 
 
-def run_in_turns(
+def run_interleaved(
     variants: Mapping[str, tuple[str, Networks]],
     images: Sequence[Path],
     turns: int,
@@ -113,12 +121,12 @@ def run_in_turns(
                 tell(f"{name}, turn {turn + 1} of {turns} ..." if turns > 1 else f"{name} ...")
                 processes[name].submit(_take_turn, variant, networks, shown).result()
         return {
-            name: processes[name].submit(_conclude, *chosen, shown).result()
+            name: processes[name].submit(_result, *chosen, shown).result()
             for name, chosen in variants.items()
         }
 
 
-def run_side_by_side(
+def run_concurrently(
     variants: Mapping[str, tuple[str, Networks]],
     images: Sequence[Path],
     processes: int,
@@ -160,5 +168,5 @@ def _take_turn(name: str, networks: Networks, images: tuple[Path, ...]) -> float
 
 
 @torch.inference_mode()
-def _conclude(name: str, networks: Networks, images: tuple[Path, ...]) -> Measured:
-    return _runner(name, networks, images).conclude()
+def _result(name: str, networks: Networks, images: tuple[Path, ...]) -> Measured:
+    return _runner(name, networks, images).result()

@@ -1,4 +1,4 @@
-"""Fused passes against the operations they stand for, in float64."""
+"""Compiled passes against the operations they stand for, in float64."""
 
 import math
 
@@ -7,14 +7,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sam2.modeling import fused
+from sam2.fast import numba_kernels
+from sam2.fast.upscaling import is_supported
 
 
 def test_contract__gelu_is_as_exact_as_float32_allows():
     x = torch.linspace(-12, 12, 4096 * 16 * 4).view(4 * 4096, 16)
     masks = torch.empty(4, 256, 256)  # each looks at one channel of four alone
     with torch.no_grad():
-        fused.contract(x, torch.zeros_like(x), torch.eye(4), masks)
+        numba_kernels.contract(x, torch.zeros_like(x), torch.eye(4), masks)
     # (channel, h, dy, dy', w, dx, dx') to (h, w, dy, dx, dy', dx', channel)
     found = masks.view(4, 64, 2, 2, 64, 2, 2).permute(1, 4, 2, 5, 3, 6, 0).reshape(x.shape)
     error = (found - F.gelu(x.double())).abs()
@@ -25,7 +26,7 @@ def test_contract__values_that_are_no_numbers_are_not_hidden():
     x = torch.tensor([math.nan, math.inf, -100.0, 100.0]).repeat(4, 4)
     masks = torch.empty(4, 4, 4)
     with torch.no_grad():
-        fused.contract(
+        numba_kernels.contract(
             x, torch.zeros_like(x), torch.eye(4).index_fill(0, torch.tensor([1]), 0), masks
         )
     assert masks[0].isnan().all()
@@ -44,19 +45,17 @@ def test_activate__equals_norm_and_gelu():
         F.layer_norm(sums.view(20, 4, 8), (8,), norm.weight.double(), norm.bias.double(), norm.eps)
     )
     with torch.no_grad():
-        fused.activate(x, base, scale, offset, norm)
+        numba_kernels.activate(x, base, scale, offset, norm)
     torch.testing.assert_close(x.view(20, 4, 8).double(), expected, rtol=1e-5, atol=2e-6)
 
 
-def test_serves__float32_on_a_cpu_with_nothing_to_learn():
+def test_is_supported__float32_on_a_cpu():
     x = torch.zeros(1)
-    assert not fused.serves(x)
-    with torch.inference_mode():
-        assert fused.serves(x)
-        assert not fused.serves(x.bfloat16())
-        assert not fused.serves(x.to("meta"))
-        with torch.autocast("cpu", torch.bfloat16):
-            assert not fused.serves(x)
+    assert is_supported(x)
+    assert not is_supported(x.bfloat16())
+    assert not is_supported(x.to("meta"))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not is_supported(x)
 
 
 def test_compiled__where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch):
@@ -70,6 +69,6 @@ def test_compiled__where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch):
         return compile_it(function, **options)
 
     monkeypatch.setattr(numba, "njit", njit)
-    double = fused._compiled(lambda x: x + x)
+    double = numba_kernels._compiled(lambda x: x + x)
     assert double(2) == 4
     assert len(refused) == 1

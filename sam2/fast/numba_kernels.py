@@ -1,9 +1,9 @@
-"""What lies between the matrix products of drawing, in one pass over memory each, on a CPU.
+"""What lies between the matrix products of the upscaling, in one pass over memory each, on a CPU.
 
 It is little arithmetic on 4 and 8 MB per mask: add what all masks share, normalise, activate,
 contract. One operation of PyTorch after another carries these blocks to the processor and back
 eight times, for longer than the products take. Compiled by Numba, a block is read once, and pixels
-are written where they belong.
+are written where they belong. Imported when the first mask is drawn this way: Numba takes a while.
 """
 
 from __future__ import annotations
@@ -16,24 +16,28 @@ from typing import Any
 import llvmlite.binding
 import numba
 import numpy as np
-import torch
+from numba.core.registry import cpu_target
 from numpy.polynomial import chebyshev
 from torch import Tensor, nn
 
-_config: Any = numba.config
 
-
-def _use_whole_registers() -> None:
+def _create_cpu_target() -> None:
     """Let LLVM use all 512 bits of a register, unless the user has said what it may use.
 
-    By itself it uses half, lest other programs be slowed; the matrix products use all anyway.
+    By itself it uses half, lest other programs be slowed; the matrix products use all anyway. Numba
+    reads the setting when it first compiles, here, and the setting is left as it was.
     """
-    features = llvmlite.binding.get_host_cpu_features()
-    if features.get("avx512f") and _config.CPU_FEATURES is None:
-        _config.CPU_FEATURES = features.flatten() + ",-prefer-256-bit"
+    config: Any = numba.config
+    before, features = config.CPU_FEATURES, llvmlite.binding.get_host_cpu_features()
+    if features.get("avx512f") and before is None:
+        config.CPU_FEATURES = features.flatten() + ",-prefer-256-bit"
+    try:
+        _ = cpu_target.target_context
+    finally:
+        config.CPU_FEATURES = before
 
 
-_use_whole_registers()
+_create_cpu_target()
 
 
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -117,7 +121,7 @@ def _contraction(channels: int) -> Callable[..., None]:
     """`contract` for pixels of so many channels."""
 
     @_compiled
-    def _contract(x: Any, skip: Any, kernels: Any, masks: Any) -> None:
+    def _contract(x: Any, skip: Any, hyper_in: Any, masks: Any) -> None:
         across = masks.shape[2] // 4
         for position in range(len(x) // 16):
             top, left = position // across * 4, position % across * 4
@@ -127,21 +131,10 @@ def _contraction(channels: int) -> Callable[..., None]:
                 for mask in range(len(masks)):
                     total = np.float32(0)
                     for c in range(channels):
-                        total += _gelu(x[row, c] + skip[row, c]) * kernels[mask, c]
+                        total += _gelu(x[row, c] + skip[row, c]) * hyper_in[mask, c]
                     masks[mask, top + down, left + right] = total
 
     return _contract
-
-
-def serves(x: Tensor) -> bool:
-    """Whether this module can do with a tensor: float32 on a CPU, with nothing to learn from it."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype == torch.float32
-        and not torch.is_grad_enabled()
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-    )
 
 
 def activate(x: Tensor, base: Tensor, scale: Tensor, offset: Tensor, norm: nn.LayerNorm) -> None:
@@ -159,17 +152,17 @@ def activate(x: Tensor, base: Tensor, scale: Tensor, offset: Tensor, norm: nn.La
     _run(_activation(channels), *rows, norm.weight, norm.bias, np.float32(norm.eps))
 
 
-def contract(x: Tensor, skip: Tensor, kernels: Tensor, masks: Tensor) -> None:
-    """Multiply GELU(x + skip) with the kernel of each mask.
+def contract(x: Tensor, skip: Tensor, hyper_in: Tensor, masks: Tensor) -> None:
+    """Multiply GELU(x + skip) with the row of each mask.
 
     Args:
         x: P positions of sixteen pixels in the order (dy, dx, dy', dx'), (4 P, 4 * C).
         skip: (4 P, 4 * C)
-        kernels: (M, C)
+        hyper_in: (M, C)
         masks: Where the logits go, (M, 4h, 4w), P = h * w.
     """
-    channels = kernels.shape[1]
-    _run(_contraction(channels), x.view(-1, channels), skip.view(-1, channels), kernels, masks)
+    channels = hyper_in.shape[1]
+    _run(_contraction(channels), x.view(-1, channels), skip.view(-1, channels), hyper_in, masks)
 
 
 def _run(compiled: Callable[..., None], *arguments: Tensor | np.float32) -> None:

@@ -1,7 +1,7 @@
 """Stage 3 word for word: every mask drawn, features brought to the pixels, nothing left out.
 
-The decoder is `sam2_decoder`; the image encoders are those under test, compared elsewhere. One
-class is tried per mask, as in every published config. arXiv 2507.02798, section 3.
+Masks come from SAM 2's plain decoder; the image encoders are those of the product. One class is
+tried per mask, as in every published config. arXiv 2507.02798, section 3.
 """
 
 from __future__ import annotations
@@ -13,37 +13,23 @@ from torchvision.ops import nms
 
 from no_time_to_train.config import Sam2InferConfig
 from no_time_to_train.structures import Prediction
-from sam2 import ImageFeatures, ImageModel
-from tests.reference import sam2_decoder
+from sam2 import ImageFeatures, Sam2ImageModel
 
 
 def propose(
-    network: ImageModel, features: ImageFeatures, settings: Sam2InferConfig
+    network: Sam2ImageModel, features: ImageFeatures, settings: Sam2InferConfig
 ) -> tuple[Tensor, Tensor]:
     """The best of masks 1 to 3 of every grid point, (M, h, w) logits, with its IoU, (M,)."""
-    weights = network.state_dict()
+    assert network.decoder == "plain"
     steps = torch.linspace(0, network.image_size - 1, settings.points_per_side) + 0.5
-    points = torch.cartesian_prod(steps, steps).to(features.embedding.device)
-    decoder = network.sam_mask_decoder.transformer
-    heads, depth = decoder.final_attn_token_to_image.heads, len(decoder.layers)
-    kept_logits, kept_ious = [], []
-    for chunk in points.split(settings.testing_point_bs):
-        logits, ious = sam2_decoder.decode(
-            weights,
-            features.embedding,
-            features.high_res_0,
-            features.high_res_1,
-            sam2_decoder.point_prompts(weights, chunk, network.image_size),
-            heads,
-            depth,
-        )
-        best = 1 + ious[:, 1:].argmax(dim=1)
-        every = torch.arange(len(chunk), device=chunk.device)
-        kept_logits.append(logits[every, best])
-        kept_ious.append(ious[every, best])
-    logits, ious = torch.cat(kept_logits), torch.cat(kept_ious)
-    good = (ious > settings.iou_thr) & (logits > 0).any(dim=2).any(dim=1)
-    return logits[good], ious[good]
+    logits, ious = network.generate_masks(
+        features,
+        network.sam_prompt_encoder.points(torch.cartesian_prod(steps, steps)),
+        settings.iou_thr,
+        settings.testing_point_bs,
+    )
+    filled = (logits > 0).any(dim=2).any(dim=1)
+    return logits[filled], ious[filled]
 
 
 def mean_features(patches: Tensor, masks: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from sam2.threads import map_in_threads
+from sam2.fast.threads import map_in_threads
 
 
 @pytest.fixture(autouse=True)
