@@ -30,7 +30,7 @@ from no_time_to_train.coco.annotations import (
     image_path,
 )
 from no_time_to_train.coco.boxes import pixel_corners
-from no_time_to_train.dataset.data_root import data_root
+from no_time_to_train.dataset.benchmarks import data_root
 from no_time_to_train.dataset.images import read_entry
 from no_time_to_train.dataset.script_entry import run_script
 from no_time_to_train.errors import InputError

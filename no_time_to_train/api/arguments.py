@@ -151,10 +151,11 @@ def read_configs(paths: Sequence[str | Path]) -> Settings:
         # After each, so that an error is told of the file that brings it in.
         parsed = _parse(merged["model"]["init_args"], path)
     crop_size = _given(merged, "model.init_args.dataset_cfgs.fill_memory.image_size")
-    if crop_size not in (None, parsed.model_cfg.encoder_cfg.img_size):
+    side = parsed.model_cfg.encoder_cfg.img_size
+    if None not in (crop_size, side) and crop_size != side:
         raise InputError(
             f"dataset_cfgs.fill_memory.image_size is {crop_size}, but encoder_cfg.img_size is "
-            f"{parsed.model_cfg.encoder_cfg.img_size}; give both the same value"
+            f"{side}; give both the same value"
         )
     return Settings(
         parsed.model_cfg,

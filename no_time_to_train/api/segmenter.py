@@ -27,7 +27,6 @@ from no_time_to_train.config import (
     DataLoadConfig,
     DatasetsConfig,
     EncoderConfig,
-    EncoderName,
     ModelConfig,
     Orientation,
     Sam2Name,
@@ -37,13 +36,13 @@ from no_time_to_train.dataset.crops import crop_and_resize, crop_box
 from no_time_to_train.dataset.images import as_rgb, read_image, rgb_from_array, to_tensor
 from no_time_to_train.dataset.instance_masks import to_mask
 from no_time_to_train.dataset.targets import to_target
-from no_time_to_train.encoders.dinov2 import build_encoder
+from no_time_to_train.encoders import build_encoder, input_size
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.files import check_regular_file
-from no_time_to_train.memory.bank import Memory
+from no_time_to_train.memory.bank import EncoderSpec, Memory
 from no_time_to_train.memory.checkpoint import read_memory, write_memory
 from no_time_to_train.models.segmenter import Segmenter
-from no_time_to_train.proposers.point_grid import build_proposer
+from no_time_to_train.proposers import build_proposer
 from no_time_to_train.structures import Reference
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
@@ -118,9 +117,9 @@ class FewShotSegmenter:
         cls,
         sam2: Sam2Name = "sam2_hiera_l.yaml",
         sam2_checkpoint: str | Path = ModelConfig.sam2_ckpt_path,
-        encoder: EncoderName = "dinov2_large",
+        encoder: str = "dinov2_large",
         encoder_checkpoint: str | Path = ModelConfig.encoder_ckpt_path,
-        encoder_image_size: int = EncoderConfig.img_size,
+        encoder_image_size: int | None = None,
         device: str | None = None,
     ) -> FewShotSegmenter:
         """Build from the names of two presets and their official checkpoints.
@@ -128,14 +127,15 @@ class FewShotSegmenter:
         Args:
             sam2: SAM 2 preset.
             sam2_checkpoint: Its weights.
-            encoder: DINOv2 preset.
-            encoder_checkpoint: Its weights.
-            encoder_image_size: Side of DINOv2's square input in pixels.
+            encoder: DINOv2 preset, or timm/NAME.
+            encoder_checkpoint: Its weights; `download` lets timm fetch them.
+            encoder_image_size: Side of its square input in pixels, by default its own.
             device: As for `from_settings`.
         """
         check_preset(sam2, "sam2")
         check_preset(encoder, "encoder")
-        check_side(encoder_image_size, "encoder_image_size")
+        if encoder_image_size is not None:
+            check_side(encoder_image_size, "encoder_image_size")
         config = ModelConfig(
             sam2_cfg_file=sam2,
             sam2_ckpt_path=str(check_path(sam2_checkpoint, "sam2_checkpoint")),
@@ -199,10 +199,12 @@ class FewShotSegmenter:
             wanted = class_names_of(references.class_split)
         encoder, proposer = build_encoder(config), build_proposer(config, image_size)
         memory = Memory.from_config(config)
+        memory.encoder = EncoderSpec(config.encoder_cfg.name, input_size(encoder))
+        segmenter = Segmenter(config.sam2_infer_cfgs, encoder, proposer, memory=memory)
         return cls(
-            Segmenter(config.sam2_infer_cfgs, encoder, proposer, memory).to(where),
-            crop_size=config.encoder_cfg.img_size,
-            image_size=proposer.network.image_size,
+            segmenter.to(where),
+            crop_size=input_size(encoder),
+            image_size=proposer.image_size,
             context_ratio=references.context_ratio,
             reference_orientation=references.orientation,
             target_orientation=datasets.test.orientation,

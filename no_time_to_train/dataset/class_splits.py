@@ -1,28 +1,38 @@
-"""Which classes of a data set are wanted: a named list, names given one by one, or the COCO 80.
-
-The lists are text files beside this module, one class name per line.
-"""
+"""Which classes of a data set are wanted: a named list, names given one by one, or the COCO 80."""
 
 from __future__ import annotations
 
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from no_time_to_train.coco.annotations import Category, CocoAnnotations
+from no_time_to_train.dataset.benchmarks import BENCHMARKS, Benchmark
 from no_time_to_train.errors import InputError
 
-FOLDER = Path(__file__).with_suffix("")
-ALIASES = {"coco": "default_classes"}
 NAMES_SHOWN = 5
 LONGEST_COMPARED = 100
 """Characters; comparing two names takes time in proportion to their lengths multiplied."""
 
 
 def split_names() -> list[str]:
-    """The class lists there are."""
-    return sorted([*ALIASES, *(file.stem for file in FOLDER.glob("*.txt"))])
+    """The class lists of all benchmarks."""
+    return sorted(split for benchmark in BENCHMARKS.values() for split in benchmark.splits)
+
+
+def benchmark_of(split: str) -> Benchmark:
+    """The benchmark that has this split.
+
+    Raises:
+        InputError: There is no split of that name.
+    """
+    for benchmark in BENCHMARKS.values():
+        if split in benchmark.splits:
+            return benchmark
+    raise InputError(
+        f"there is no class split {split!r}{_meant(split, split_names())}; "
+        f"there are {', '.join(split_names())}"
+    )
 
 
 def class_names(split: str) -> list[str]:
@@ -31,12 +41,7 @@ def class_names(split: str) -> list[str]:
     Raises:
         InputError: There is no list of that name.
     """
-    if split not in split_names():
-        raise InputError(
-            f"there is no class split {split!r}{_meant(split, split_names())}; "
-            f"there are {', '.join(split_names())}"
-        )
-    file = FOLDER / f"{ALIASES.get(split, split)}.txt"
+    file = benchmark_of(split).splits[split]
     return file.read_text(encoding="utf-8").splitlines()
 
 

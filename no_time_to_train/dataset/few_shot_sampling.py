@@ -23,13 +23,14 @@ from no_time_to_train.coco.annotations import (
     ImageInfo,
 )
 from no_time_to_train.coco.boxes import pixel_corners, xywh_to_xyxy
+from no_time_to_train.dataset.benchmarks import data_root
 from no_time_to_train.dataset.class_splits import (
+    benchmark_of,
     categories_named,
     class_names,
     missing_names,
     split_names,
 )
-from no_time_to_train.dataset.data_root import training_json
 from no_time_to_train.dataset.reference_set import ReferencePick, write_reference_set
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError
@@ -76,13 +77,17 @@ def sample_references(
             picks = _repeated(picks or _any_picks(names[category_id], candidates, n_shot), n_shot)
         references[category_id] = [ReferencePick(pick.image_id, [pick.id]) for pick in picks]
     counts = {name: len(references.get(category_id, [])) for category_id, name in names.items()}
+    _refuse_too_few(annotations.path, counts, n_shot)
+    return references
+
+
+def _refuse_too_few(path: Path, counts: Mapping[str, int], n_shot: int) -> None:
     too_few = [f"{name} ({count})" for name, count in counts.items() if count < n_shot]
     if too_few:
         raise InputError(
-            f"{annotations.path}: too few valid references for {n_shot} shots of "
+            f"{path}: too few valid references for {n_shot} shots of "
             f"{', '.join(too_few)}; ask for fewer shots"
         )
-    return references
 
 
 def _by_category(
@@ -129,14 +134,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if options.plot and options.img_dir is None:
         raise InputError("--plot needs the folder of the images: add --img-dir FOLDER")
-    names = class_names(options.dataset)
-    json_file = options.json_file or training_json(options.dataset)
+    benchmark, names = benchmark_of(options.dataset), class_names(options.dataset)
+    json_file = options.json_file or data_root() / benchmark.train
     prepare_outputs({"--out-path": options.out_path}, {"--json-file": json_file})
     annotations = CocoAnnotations.read(json_file)
     categories = categories_named(annotations, names)
     _report_missing(annotations, missing_names(categories, names), bool(categories))
-    repeats = options.dataset.startswith("lvis")
-    references = sample_references(annotations, categories, options.n_shot, options.seed, repeats)
+    references = sample_references(
+        annotations, categories, options.n_shot, options.seed, benchmark.repeats
+    )
     if options.plot:
         _plot(annotations, references, options)
     write_reference_set(options.out_path, references)

@@ -31,6 +31,8 @@ from no_time_to_train.files import atomic_write
 from no_time_to_train.output_checks import Paths, prepare_outputs
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from no_time_to_train.dataset.box_segmenters import BoxSegmenter
 
 SAM1_TYPES = ("vit_h", "vit_l", "vit_b")
@@ -106,6 +108,7 @@ def load_segmenter(
         read_checkpoint,
         usable_device,
     )
+    from no_time_to_train.proposers.sam2_network import draw_boxes, encode_images
     from sam2 import build_sam2, identify_preset
 
     device = usable_device(device_name)
@@ -115,9 +118,15 @@ def load_segmenter(
         return load_sam1(checkpoint, content, model_type, device, batch_size)
     logger.info("%s: weights of SAM 2, %s; --model_type is not needed", checkpoint, preset)
     try:
-        return Sam2Boxes(build_sam2(preset, checkpoint).to(device), device, batch_size)
+        network = build_sam2(preset, checkpoint).to(device)
     except ValueError as error:
         raise InputError(f"--sam_checkpoint {checkpoint}: {error}") from None
+
+    def draw(image: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+        features = encode_images(network, image.to(device))
+        return draw_boxes(network, features, boxes, size, batch_size)
+
+    return Sam2Boxes(draw, network.image_size, batch_size)
 
 
 def complete_images(

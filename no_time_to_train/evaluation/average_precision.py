@@ -17,10 +17,10 @@ NUMBERS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "A
 """COCOeval's 12 numbers, in its order."""
 
 IouType = Literal["bbox", "segm"]
-Instance = dict[
-    str, Any
-]  # an annotation or a detection in pycocotools' terms; masks as compressed run lengths
-Groups = Mapping[int, Sequence[Instance]]  # instances by category id
+AnnotationDict = dict[str, Any]
+"""An annotation or a detection in pycocotools' terms, its mask as compressed run lengths."""
+ByCategory = Mapping[int, Sequence[AnnotationDict]]
+"""Annotations or detections by category id."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Curves:
 
 
 def curves(
-    iou_type: IouType, category_ids: Sequence[int], truths: Groups, detections: Groups
+    iou_type: IouType, category_ids: Sequence[int], truths: ByCategory, detections: ByCategory
 ) -> Curves:
     """Run COCOeval for one class after another.
 
@@ -79,7 +79,10 @@ def curves(
 
 
 def _run(
-    iou_type: IouType, category_id: int, truths: Sequence[Instance], detections: Sequence[Instance]
+    iou_type: IouType,
+    category_id: int,
+    truths: Sequence[AnnotationDict],
+    detections: Sequence[AnnotationDict],
 ) -> dict[str, Any]:
     image_ids = sorted({instance["image_id"] for instance in (*truths, *detections)})
     with redirect_stdout(io.StringIO()):
@@ -94,7 +97,7 @@ def _run(
     return outcome
 
 
-def _coco(category_id: int, image_ids: Sequence[int], instances: Sequence[Instance]) -> COCO:
+def _coco(category_id: int, image_ids: Sequence[int], instances: Sequence[AnnotationDict]) -> COCO:
     coco = COCO()
     coco.dataset = {
         # The keys must exist, but a size is looked at only to draw polygons.

@@ -14,7 +14,7 @@ from no_time_to_train.coco.boxes import xywh_to_xyxy
 from no_time_to_train.coco.entries import Annotation, Id, ImageInfo
 from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.errors import InputError
-from no_time_to_train.evaluation.average_precision import Curves, Groups, Instance, curves
+from no_time_to_train.evaluation.average_precision import AnnotationDict, ByCategory, Curves, curves
 
 MAX_CANVAS_SIDE = 4096
 """Pixels, for an image whose size nobody states and in which nothing was found."""
@@ -170,8 +170,8 @@ def _truth_groups(
     images: Mapping[Id, ImageInfo],
     ranks: Mapping[Id, int],
     with_masks: bool,
-) -> Groups:
-    groups: defaultdict[int, list[Instance]] = defaultdict(list)
+) -> ByCategory:
+    groups: defaultdict[int, list[AnnotationDict]] = defaultdict(list)
     # Own ids, from 1: to COCOeval a match with id 0 is none, of equal ids only the last is seen.
     for number, truth in enumerate(truths, start=1):
         image = images[truth.image_id]
@@ -189,8 +189,8 @@ def _truth_groups(
     return groups
 
 
-def _detection_groups(records: Sequence[CocoRecord], ranks: Mapping[Id, int]) -> Groups:
-    groups: defaultdict[int, list[Instance]] = defaultdict(list)
+def _detection_groups(records: Sequence[CocoRecord], ranks: Mapping[Id, int]) -> ByCategory:
+    groups: defaultdict[int, list[AnnotationDict]] = defaultdict(list)
     for number, record in enumerate(records, start=1):
         _, _, width, height = record["bbox"]
         groups[record["category_id"]].append(
@@ -210,7 +210,7 @@ def _detection_groups(records: Sequence[CocoRecord], ranks: Mapping[Id, int]) ->
 def _class_results(
     annotations: CocoAnnotations,
     wanted: Sequence[int],
-    truths: Groups,
+    truths: ByCategory,
     box: Curves,
     mask: Curves | None,
 ) -> list[ClassResult]:

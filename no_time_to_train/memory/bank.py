@@ -81,7 +81,10 @@ class Memory:
 
     @classmethod
     def from_config(
-        cls, config: ModelConfig, class_names: Sequence[str] = (), shots: int = 1
+        cls,
+        config: ModelConfig,
+        class_names: Sequence[str] = (),
+        shots: int = 1,
     ) -> Memory:
         """An empty memory for the encoder that settings name."""
         encoder = EncoderSpec(config.encoder_cfg.name, config.encoder_cfg.img_size)

@@ -1,1 +1,1 @@
-"""The method, on tensors alone: `Segmenter` is the story, the rest are its parts."""
+"""The method, on tensors alone: `segmenter` has its three stages, the rest are their parts."""

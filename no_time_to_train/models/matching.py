@@ -10,7 +10,7 @@ ALL_CLASSES = -1
 RELATIVE_FLOOR = 0.6
 """With all classes tried per mask, scores below this share of the mask's best count as none."""
 
-MASKS_AT_ONCE = 64
+MASK_CHUNK = 64
 """Masks that become floats together: 16 MB of them, which stay in a cache while they are read."""
 
 
@@ -47,7 +47,7 @@ def mask_features(patch_features: Tensor, masks: Tensor) -> Tensor:
     rows = linear_upsampling(grid, height, like=patch_features)  # (h, grid)
     columns = linear_upsampling(grid, width, like=patch_features)  # (w, grid)
     weights, areas = patch_features.new_empty(len(masks), grid, grid), []
-    for part, some in zip(weights.split(MASKS_AT_ONCE), masks.split(MASKS_AT_ONCE), strict=True):
+    for part, some in zip(weights.split(MASK_CHUNK), masks.split(MASK_CHUNK), strict=True):
         pixels = some.to(patch_features.dtype)
         part.copy_(rows.T @ (pixels @ columns))
         areas.append(pixels.sum(dim=(1, 2), dtype=torch.float32))  # exact: fewer than 2^24 pixels

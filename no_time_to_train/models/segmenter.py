@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from no_time_to_train.config import Sam2InferConfig
-from no_time_to_train.encoders.dinov2 import PatchEncoder
+from no_time_to_train.encoders import Encoder
 from no_time_to_train.memory.bank import Memory, not_finite
+from no_time_to_train.models.mask_ops import any_pixel, mask_boxes, upsample_masks
 from no_time_to_train.models.matching import classify, mask_features
-from no_time_to_train.models.merging import merge, suppress
+from no_time_to_train.models.rescoring import Rescorer, build_rescorer
+from no_time_to_train.models.suppression import suppress
 from no_time_to_train.preprocessing import unit_range
-from no_time_to_train.proposers.point_grid import PointProposer
+from no_time_to_train.proposers import Proposer
 from no_time_to_train.structures import Candidates, Prediction, Proposals, Reference, Target
 
-CANDIDATES_PER_INSTANCE = 8
+PRE_MERGE_FACTOR = 8
 """Candidates that enter merging, per instance that may leave it."""
 
 
@@ -31,8 +32,9 @@ class Segmenter(nn.Module):
     def __init__(
         self,
         settings: Sam2InferConfig,
-        encoder: PatchEncoder | None = None,
-        proposer: PointProposer | None = None,
+        encoder: Encoder | None = None,
+        proposer: Proposer | None = None,
+        rescorer: Rescorer | None = None,
         memory: Memory | None = None,
     ) -> None:
         """Put the parts together.
@@ -41,12 +43,14 @@ class Segmenter(nn.Module):
             settings: How masks are proposed, suppressed and merged.
             encoder: Tells classes apart.
             proposer: Proposes masks.
+            rescorer: Lowers scores of overlapping masks; by default what `settings.merging` names.
             memory: Holds references or classes; by default an empty one.
         """
         super().__init__()
         self.settings = settings
         self.encoder = encoder
         self.proposer = proposer
+        self.rescore = rescorer or build_rescorer(settings)
         self.prototypes: Tensor
         self.register_buffer("prototypes", torch.empty(0, 0), persistent=False)
         self.set_memory(memory or Memory())
@@ -93,20 +97,13 @@ class Segmenter(nn.Module):
         images = unit_range(pixels)
         patches = self._encoder()(images)  # (B, N, C)
         _check_features(patches, targets)
-        features = self.proposer.encode(images)
-        return [
-            self._segment_one(features[index], patches[index], target.original_size)
-            for index, target in enumerate(targets)
-        ]
-
-    def _segment_one(self, features: Any, patches: Tensor, size: tuple[int, int]) -> Prediction:
-        assert self.proposer is not None
-        settings = self.settings
-        proposals = self.proposer.propose(features)
-        candidates = self.match(proposals, patches)
-        limit = settings.num_out_instance
-        candidates = suppress(candidates, settings.nms_thr, CANDIDATES_PER_INSTANCE * limit)
-        return merge(candidates, size, limit)
+        features = self.proposer.encode(images, targets)
+        predictions = []
+        for index, target in enumerate(targets):
+            proposals = self.proposer.propose(features[index])
+            candidates = self.match(proposals, patches[index])
+            predictions.append(self.merge(candidates, target.original_size))
+        return predictions
 
     def match(self, proposals: Proposals, patches: Tensor) -> Candidates:
         """Find the classes that each proposal looks like.
@@ -124,6 +121,25 @@ class Segmenter(nn.Module):
         rows = rows.repeat_interleave(labels.shape[1])  # (M * k,)
         return Candidates(proposals, features, rows, scores.flatten(), labels.flatten())
 
+    def merge(self, candidates: Candidates, size: tuple[int, int]) -> Prediction:
+        """Suppress candidates, draw them, rescore those that overlap, and keep the best.
+
+        Args:
+            candidates: Of one image, in grid order.
+            size: (height, width) of that image in pixels.
+
+        Returns:
+            At most num_out_instance instances, best first.
+        """
+        limit = self.settings.num_out_instance
+        candidates = suppress(candidates, self.settings.nms_thr, PRE_MERGE_FACTOR * limit)
+        candidates, masks, boxes = draw_masks(candidates, size)
+        labels, features = candidates.labels, candidates.features[candidates.rows]
+        scores = self.rescore(masks, boxes, labels, features, candidates.scores)
+        scores, order = scores.sort(descending=True, stable=True)
+        masks, labels = masks[order[:limit]], labels[order[:limit]]
+        return Prediction(masks, mask_boxes(masks), scores[:limit], labels)
+
     @torch.inference_mode()
     def encode_patches(self, images: Sequence[Tensor]) -> Tensor:
         """Patch features of a batch of images.
@@ -137,13 +153,34 @@ class Segmenter(nn.Module):
         patches: Tensor = self._encoder()(self._stack(images))
         return patches
 
-    def _encoder(self) -> PatchEncoder:
+    def _encoder(self) -> Encoder:
         if self.encoder is None:
             raise RuntimeError("this stage was built without an encoder")
         return self.encoder
 
     def _stack(self, images: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(images)).to(self.prototypes.device, non_blocking=True)
+
+
+def draw_masks(candidates: Candidates, size: tuple[int, int]) -> tuple[Candidates, Tensor, Tensor]:
+    """Draw candidates at the size of the image, without those that fall between its pixels.
+
+    Args:
+        candidates: M' of them.
+        size: (height, width) of the image in pixels.
+
+    Returns:
+        M candidates, masks (M, H, W) bool, and boxes (M, 4) int64 xyxy, corners inclusive, beyond
+        which the masks are empty.
+    """
+    proposals, rows = candidates.proposals, candidates.rows
+    if proposals.draw is None:
+        masks, boxes = upsample_masks(proposals.logits[rows], size)
+    else:
+        masks = proposals.draw(rows)
+        boxes = mask_boxes(masks)
+    visible = any_pixel(masks.flatten(1), 1)  # (M',)
+    return candidates[visible], masks[visible], boxes[visible]
 
 
 def _check_features(patches: Tensor, targets: Sequence[Target]) -> None:

@@ -1,58 +1,26 @@
-"""The method as a LightningModule: one row of a table per test mode."""
+"""The method as a LightningModule, which loops over the batches of a stage."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule
 from torch.utils.data import DataLoader
 
-from no_time_to_train.coco.annotations import image_path
-from no_time_to_train.coco.results import CocoRecord, to_records
 from no_time_to_train.config import DataLoadConfig, DatasetsConfig, ModelConfig, TestMode
-from no_time_to_train.dataset.references import ReferenceDataset
-from no_time_to_train.dataset.targets import TargetDataset
-from no_time_to_train.distributed import RankSampler, gather_everywhere, gather_to_first
-from no_time_to_train.encoders.dinov2 import build_encoder
-from no_time_to_train.errors import InputError
-from no_time_to_train.memory.bank import Memory
-from no_time_to_train.memory.checkpoint import MemoryFile, read_memory
-from no_time_to_train.models.segmenter import Segmenter
-from no_time_to_train.pl_wrapper import preflight
-from no_time_to_train.pl_wrapper.background import Background
+from no_time_to_train.distributed import RankSampler
 from no_time_to_train.pl_wrapper.loading import ImageLoader
-from no_time_to_train.pl_wrapper.memory_pictures import MemoryPictures
-from no_time_to_train.proposers.point_grid import build_proposer
-from no_time_to_train.structures import Prediction, Reference, Target
-
-logger = logging.getLogger(__name__)
+from no_time_to_train.pl_wrapper.stages import STAGES
 
 DEFAULT_LOADING = DataLoadConfig()
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What one test mode reads, runs and gathers."""
-
-    step: Callable[[Sam2MatcherLightningModel, list[Any]], None]
-    gather: Callable[[Sam2MatcherLightningModel], None]
-    references: bool = False
-    targets: bool = False
-    encoder: bool = False
-    proposer: bool = False
 
 
 class Sam2MatcherLightningModel(LightningModule):
     """Fills, finalises, shows or uses a reference memory, as the test mode says.
 
     Construction checks settings and data; networks are built when the trainer starts. Results are
-    left in `segmenter`, `records`, `best_iou` (of all proposals, also dropped ones) and `pictures`
-    for the command line to store.
+    left in `stage` for the command line to store.
     """
 
     def __init__(
@@ -74,181 +42,34 @@ class Sam2MatcherLightningModel(LightningModule):
             InputError: Settings contradict each other or the data, or data are missing.
         """
         super().__init__()
-        self.model_cfg = model_cfg
-        self.dataset_cfgs = dataset_cfgs
         self.data_load_cfgs = data_load_cfgs
-        self.test_mode = test_mode
-        self.stage = STAGES[test_mode]
-        self.memory_file: MemoryFile | None = None
-        self.records: dict[int, list[CocoRecord]] = {}
-        self.best_iou = 0.0
-        preflight.check_weights(model_cfg, self.stage.encoder, self.stage.proposer)
-        self.references = self._read_references() if self.stage.references else None
-        self.targets = self._read_targets() if self.stage.targets else None
-        names = self.references.class_names if self.references else []
-        memory = Memory.from_config(model_cfg, names, model_cfg.memory_bank_cfg.length)
-        self.segmenter = Segmenter(model_cfg.sam2_infer_cfgs, memory=memory)
-        self.pictures = MemoryPictures(model_cfg.memory_pictures_folder)
-
-    def _read_references(self) -> ReferenceDataset:
-        preflight.check_references(self.model_cfg, self.dataset_cfgs)
-        references = ReferenceDataset(self.dataset_cfgs.fill_memory)
-        preflight.check_classes(self.model_cfg, references.class_names, "fill_memory")
-        return references
-
-    def _read_targets(self) -> TargetDataset:
-        targets = TargetDataset(self.dataset_cfgs.test)
-        preflight.check_classes(self.model_cfg, targets.class_names, "test")
-        preflight.check_picture_sources(self.model_cfg.test, targets)
-        return targets
-
-    def image_paths(self) -> list[Path]:
-        """The images that this stage reads."""
-        paths = [*(self.references.paths if self.references else ())]
-        if self.targets:
-            paths += self.targets.paths
-            if self.model_cfg.test.imgs_path:
-                names = [image.file_name for image in self.targets.annotations.images.values()]
-                paths += [image_path(self.model_cfg.test.imgs_path, name) for name in names]
-        return paths
-
-    def picture_paths(self) -> list[Path]:
-        """The pictures that this stage draws."""
-        if self.test_mode is TestMode.vis_memory and self.references:
-            return [self.pictures.folder / name for name in self.references.picture_names]
-        if self.targets and self.model_cfg.test.online_vis:
-            folder, images = self.model_cfg.pictures_folder, self.targets.annotations.images
-            return [image_path(folder, image.file_name) for image in images.values()]
-        return []
-
-    def load_memory(self, path: Path) -> None:
-        """Take up the memory that an earlier stage, or the published code, has stored.
-
-        Raises:
-            InputError: It is missing, unreadable, or does not fit settings, data or test mode.
-        """
-        try:
-            file = read_memory(path)
-        except InputError as error:
-            raise InputError(f"--ckpt_path: {error}") from None
-        file.check_size(self.model_cfg.memory_bank_cfg)
-        file.check_kind(finalised=self.test_mode is not TestMode.postprocess_memory)
-        data = self.references or self.targets
-        if data is not None:
-            file.check_class_names(data.class_names)
-        self.segmenter.set_memory(file.load(self.segmenter.memory))
-        self.memory_file = file
+        self.stage = STAGES[test_mode].load()(model_cfg, dataset_cfgs)
+        self.segmenter = self.stage.segmenter  # here too, for Lightning to move it to a device
 
     def configure_model(self) -> None:
-        """Build the networks that the stage needs; Lightning calls this on every rank."""
-        if self.stage.encoder and self.segmenter.encoder is None:
-            with preflight.naming(preflight.ENCODER_WEIGHTS):
-                self.segmenter.encoder = build_encoder(self.model_cfg)
-            if self.memory_file:
-                name = self.model_cfg.encoder_cfg.name
-                self.memory_file.check_width(name, self.segmenter.encoder.width)
-        if self.stage.proposer and self.segmenter.proposer is None:
-            side = self.dataset_cfgs.test.image_size
-            with preflight.naming(preflight.SAM2_WEIGHTS):
-                self.segmenter.proposer = build_proposer(self.model_cfg, side)
+        """Build the networks; Lightning calls this on every rank."""
+        self.stage.build()
 
     def configure_callbacks(self) -> list[Callback]:
-        """Let the pictures know of errors."""
-        return [self.pictures]
+        """Let the stage know of errors."""
+        return [self.stage]
 
     def test_dataloader(self) -> DataLoader[Any] | ImageLoader:
         """Images of this rank; for a stage without images, one empty step."""
-        data = self.references or self.targets
+        data = self.stage.data
         if data is None:
             return DataLoader([None], collate_fn=list)  # type: ignore[arg-type]
         sampler = RankSampler(data, self.trainer.world_size, self.trainer.global_rank)
         return ImageLoader(data, sampler, self.data_load_cfgs)
 
-    def warn_if_empty(self) -> None:
-        """Tell how far a run that found nothing was from finding something."""
-        if not any(self.records.values()):
-            logger.warning(
-                "Nothing was found in %d images: the best predicted IoU of a proposal was %.2f, "
-                "and sam2_infer_cfgs.iou_thr is %s",
-                len(self.records),
-                self.best_iou,
-                self.model_cfg.sam2_infer_cfgs.iou_thr,
-            )
-
     def transfer_batch_to_device(self, batch: Any, device: torch.device, index: int) -> Any:
         """Leave batches where they are: the segmenter moves the tensors that it needs."""
         return batch
 
-    def on_test_epoch_start(self) -> None:
-        """Get ready to write results while the next image is segmented."""
-        self.background = Background()
-
     def test_step(self, batch: list[Any], batch_idx: int) -> None:
         """Run the stage on one batch."""
-        self.stage.step(self, batch)
+        self.stage.step(batch)
 
     def on_test_epoch_end(self) -> None:
-        """Bring the ranks' results together, in data set order."""
-        self.stage.gather(self)
-
-    def _remember(self, batch: list[Reference]) -> None:
-        self.segmenter.remember(batch)
-
-    def _gather_references(self) -> None:
-        memory = self.segmenter.memory
-        memory.set_references(gather_everywhere(memory.references))
-
-    def _finalise(self, batch: list[Any]) -> None:
-        self.segmenter.finalise()
-
-    def _draw(self, batch: list[Reference]) -> None:
-        assert self.references is not None
-        for reference in batch:
-            name = self.references.picture_names[reference.index]
-            self.pictures.draw(self.segmenter, reference, name)
-
-    def _segment(self, batch: list[Target]) -> None:
-        for target, prediction in zip(batch, self.segmenter.segment(batch), strict=True):
-            self.background.call(self._record, target, prediction.cpu())
-
-    def _record(self, target: Target, prediction: Prediction) -> None:
-        assert self.targets is not None
-        category_ids = [category.id for category in self.targets.categories]
-        self.records[target.index] = to_records(prediction, target.image_id, category_ids)
-
-    def _gather_records(self) -> None:
-        self.background.finish()
-        self.records = gather_to_first(self.records)
-        assert self.segmenter.proposer is not None
-        best = float(self.segmenter.proposer.network.best_iou or 0)
-        self.best_iou = max(gather_to_first({self.global_rank: best}).values(), default=best)
-
-    def _gather_nothing(self) -> None:
-        """Every rank has the same already."""
-
-
-STAGES = {
-    TestMode.fill_memory: Stage(
-        Sam2MatcherLightningModel._remember,
-        Sam2MatcherLightningModel._gather_references,
-        references=True,
-        encoder=True,
-    ),
-    TestMode.postprocess_memory: Stage(
-        Sam2MatcherLightningModel._finalise,
-        Sam2MatcherLightningModel._gather_nothing,
-    ),
-    TestMode.vis_memory: Stage(
-        Sam2MatcherLightningModel._draw,
-        Sam2MatcherLightningModel._gather_nothing,
-        references=True,
-        encoder=True,
-    ),
-    TestMode.test: Stage(
-        Sam2MatcherLightningModel._segment,
-        Sam2MatcherLightningModel._gather_records,
-        targets=True,
-        encoder=True,
-        proposer=True,
-    ),
-}
+        """Bring the ranks' results together."""
+        self.stage.gather()

@@ -107,12 +107,12 @@ def _covered(places: NDArray[np.int64], placed: NDArray[np.int64]) -> NDArray[np
 
 def _uncrowded(font_size: int, labels: Sequence[Label], image_size: tuple[int, int]) -> int:
     """A font size with which the labels cover no more than their share of the image."""
-    room = LARGEST_SHARE * image_size[0] * image_size[1]
+    limit = LARGEST_SHARE * image_size[0] * image_size[1]
     sizes = [_chip_size(label.name + label.suffix, _font(font_size)) for label in labels]
     covered = sum(min(width, image_size[0]) * height for width, height in sizes)
-    if covered <= room:
+    if covered <= limit:
         return font_size
-    return max(int(font_size * (room / covered) ** 0.5), min(SMALLEST_FONT, font_size))
+    return max(int(font_size * (limit / covered) ** 0.5), min(SMALLEST_FONT, font_size))
 
 
 def _places(
@@ -142,8 +142,8 @@ def _inside(
 ) -> Chip:
     """The chip at a corner, moved into the image."""
     left, top = (
-        round(min(max(at, 0), max(room - side, 0)))
-        for at, side, room in zip(corner, size, image_size, strict=True)
+        round(min(max(at, 0), max(end - side, 0)))
+        for at, side, end in zip(corner, size, image_size, strict=True)
     )
     return Chip(left, top, min(left + size[0], image_size[0]), min(top + size[1], image_size[1]))
 
@@ -153,14 +153,14 @@ def _drawable(name: str) -> str:
     return " ".join(name.split()).encode("utf-8", "replace").decode("utf-8")
 
 
-def _fitting_text(label: Label, font: ImageFont.FreeTypeFont, room: int) -> str:
-    """The label's text, its name shortened until it fits `room` pixels."""
+def _fitting_text(label: Label, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """The label's text, its name shortened until it fits `width` pixels."""
     text = label.name + label.suffix
-    if not label.name or _chip_size(text, font)[0] <= room:
+    if not label.name or _chip_size(text, font)[0] <= width:
         return text
     # Longer texts are wider: halve the range of lengths instead of trying one after another.
     lengths = range(len(label.name) - 1, -1, -1)
-    first = bisect_left(lengths, True, key=lambda n: _chip_size(_cut(label, n), font)[0] <= room)
+    first = bisect_left(lengths, True, key=lambda n: _chip_size(_cut(label, n), font)[0] <= width)
     return _cut(label, lengths[min(first, len(lengths) - 1)])
 
 

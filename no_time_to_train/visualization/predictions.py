@@ -20,7 +20,7 @@ from no_time_to_train.visualization.palette import class_colours
 
 logger = logging.getLogger(__name__)
 
-Picture = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 """RGB, (H, W, 3)."""
 
 FILL = 0.3
@@ -62,8 +62,8 @@ class Instance:
 
 
 def draw_instances(
-    image: Picture, instances: Sequence[Instance], class_names: Sequence[str]
-) -> Picture:
+    image: RgbImage, instances: Sequence[Instance], class_names: Sequence[str]
+) -> RgbImage:
     """Draw outlines, boxes and `name=score%` over an image; it keeps its size.
 
     Lines and text grow with the image. Small instances lie on top of large ones.
@@ -89,7 +89,7 @@ def draw_instances(
     return draw_labels(picture, labels, font_size=max(10, round(unit / 38)))
 
 
-def compare(truth: Picture, predictions: Picture) -> Picture:
+def compare(truth: RgbImage, predictions: RgbImage) -> RgbImage:
     """Put two pictures of one image side by side, with a white margin between them.
 
     Returns:
@@ -99,7 +99,7 @@ def compare(truth: Picture, predictions: Picture) -> Picture:
     return np.concatenate([truth, margin, predictions], axis=1)
 
 
-def save_picture(path: Path, rgb: Picture, is_result: bool = True) -> Path:
+def save_picture(path: Path, rgb: RgbImage, is_result: bool = True) -> Path:
     """Write a picture in the format of the file's suffix; folders are made as needed.
 
     The file appears whole or not at all.
@@ -134,7 +134,7 @@ def picture_format(suffix: str, side: int = 1) -> str | None:
 
 
 def _tint(
-    picture: Picture, mask: NDArray[np.bool_], colour: NDArray[np.uint8], share: float
+    picture: RgbImage, mask: NDArray[np.bool_], colour: NDArray[np.uint8], share: float
 ) -> None:
     """Mix a share of colour into the masked pixels."""
     extent = _extent(mask)
@@ -145,7 +145,7 @@ def _tint(
 
 
 def _draw_outline(
-    picture: Picture, mask: NDArray[np.bool_], colour: NDArray[np.uint8], width: int
+    picture: RgbImage, mask: NDArray[np.bool_], colour: NDArray[np.uint8], width: int
 ) -> None:
     """Follow the border of a mask, holes included, with a smooth line."""
     rows, columns = _extent(mask)
@@ -178,7 +178,7 @@ def _smooth(path: NDArray[np.float64], window: int) -> NDArray[np.float64]:
 
 
 def _draw_box(
-    picture: Picture,
+    picture: RgbImage,
     box: tuple[float, float, float, float],
     colour: NDArray[np.uint8],
     width: int,

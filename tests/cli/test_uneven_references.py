@@ -12,7 +12,7 @@ from torch import Tensor
 
 from no_time_to_train.config import ClassNames, EncoderConfig, FillMemoryDataConfig, ModelConfig
 from no_time_to_train.dataset.references import ReferenceDataset
-from no_time_to_train.encoders.dinov2 import build_encoder
+from no_time_to_train.encoders import build_encoder
 from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.checkpoint import read_memory
 from tests.cli.conftest import fill, postprocess, settings

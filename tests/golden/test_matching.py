@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from benchmarking import literal
+from no_time_to_train.memory.prototypes import class_prototypes
 from pycocotools import mask as coco_mask
 
 from no_time_to_train.config import Sam2InferConfig
-from no_time_to_train.memory.prototypes import class_prototypes
-from no_time_to_train.models.merging import merge, suppress
-from no_time_to_train.models.segmenter import CANDIDATES_PER_INSTANCE, Segmenter
+from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.structures import Prediction, Proposals
 from tests.golden.deterministic import matching_case
-from tests.reference import stage_three
 
 HERE = Path(__file__).parent
 Predict = Callable[[str, dict[str, np.ndarray]], Prediction]
@@ -41,10 +40,8 @@ def predict(tag: str, golden: dict[str, np.ndarray]) -> Prediction:
     segmenter.prototypes = class_prototypes(instances, counts)
     proposals = Proposals(case["mask_logits"], case["ious"])
     candidates = segmenter.match(proposals, case["target_features"])
-    limit = settings.num_out_instance
-    candidates = suppress(candidates, settings.nms_thr, CANDIDATES_PER_INSTANCE * limit)
     height, width = golden["original_size"].tolist()
-    return merge(candidates, (height, width), limit)
+    return segmenter.merge(candidates, (height, width))
 
 
 def predict_literally(tag: str, golden: dict[str, np.ndarray]) -> Prediction:
@@ -52,10 +49,10 @@ def predict_literally(tag: str, golden: dict[str, np.ndarray]) -> Prediction:
     settings = Sam2InferConfig(
         nms_thr=float(golden["nms_thr"]), num_out_instance=int(golden["num_out_instance"])
     )
-    pooled = stage_three.mean_features(case["target_features"], case["mask_logits"] > 0)
+    pooled = literal.mean_features(case["target_features"], case["mask_logits"] > 0)
     prototypes = F.normalize(case["instance_prototypes"].mean(dim=1), dim=1)  # (K, C)
     height, width = golden["original_size"].tolist()
-    return stage_three.merge(
+    return literal.merge(
         case["mask_logits"], case["ious"], pooled, prototypes, (height, width), settings
     )
 

@@ -140,7 +140,6 @@ def test_save__onto_what_is_no_file_is_a_sentence(make: Any, tmp_path: Path) -> 
         ("encoder_checkpoint", 3),
         ("encoder_image_size", "big"),
         ("encoder_image_size", 14.0),
-        ("encoder_image_size", None),
         ("encoder_image_size", -14),
     ],
 )

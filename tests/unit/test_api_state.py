@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.api import segmenter as api_segmenter
 from no_time_to_train.config import EncoderConfig, ModelConfig
 from no_time_to_train.errors import InputError
-from no_time_to_train.structures import Proposals
+from no_time_to_train.structures import Proposals, Target
 
 SIDE = 12
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -29,7 +28,7 @@ COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 class ColourEncoder:
     """Features are the mean colours of 3 x 3 patches; slow enough for threads to meet."""
 
-    grid, width = 3, 3
+    grid, width, patch_size = 3, 3, 4
 
     def __call__(self, images: Tensor) -> Tensor:
         time.sleep(0.001)
@@ -39,9 +38,9 @@ class ColourEncoder:
 class WholeImage:
     """Proposes one mask, the whole image."""
 
-    network = SimpleNamespace(image_size=SIDE)
+    image_size = SIDE
 
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, images: Tensor, targets: Sequence[Target]) -> Tensor:
         return images
 
     def propose(self, features: Tensor) -> Proposals:

@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 
 from no_time_to_train.coco.annotations import CocoAnnotations
-from no_time_to_train.dataset.class_splits import class_names, split_names, wanted_categories
-from no_time_to_train.dataset.data_root import training_json
+from no_time_to_train.dataset.benchmarks import data_root
+from no_time_to_train.dataset.class_splits import (
+    benchmark_of,
+    class_names,
+    split_names,
+    wanted_categories,
+)
 from no_time_to_train.errors import InputError
 from tests.unit.coco_files import document, write_json
 
@@ -124,10 +129,10 @@ def test_wanted_categories__refuse_a_name_of_two_categories(tmp_path: Path) -> N
         ("pascal_voc_split_3", "pascal_voc/annotations/voc0712_trainval_with_segm.json"),
     ],
 )
-def test_training_json__lies_below_the_root_of_the_data_sets(
+def test_benchmark__training_annotations_lie_below_the_root_of_the_data_sets(
     split: str, file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATASETS_ROOT", raising=False)
-    assert training_json(split) == Path("data") / file
+    assert data_root() / benchmark_of(split).train == Path("data") / file
     monkeypatch.setenv("DATASETS_ROOT", "/sets")
-    assert training_json(split) == Path("/sets") / file
+    assert data_root() / benchmark_of(split).train == Path("/sets") / file

@@ -63,5 +63,5 @@ def test_dataset_name__stays_in_its_folder(name: str) -> None:
 @pytest.mark.parametrize("name", ["photos", "cdfsod/FISH", "a..b", "é" * 127, ".hidden", "memory"])
 def test_dataset_name__of_a_folder_below_is_taken(name: str) -> None:
     config = ModelConfig(dataset_name=name)
-    assert config.pictures_folder == Path("results_analysis") / name
-    assert config.memory_pictures_folder == Path("results_analysis/memory_vis") / name
+    assert config.visualizations_folder == Path("results_analysis") / name
+    assert config.memory_visualizations_folder == Path("results_analysis/memory_vis") / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from no_time_to_train.coco.annotations import CocoAnnotations
+from no_time_to_train.dataset.benchmarks import BENCHMARKS, Benchmark
 from no_time_to_train.dataset.few_shot_sampling import main, sample_references
 from no_time_to_train.dataset.reference_set import ReferencePick, read_reference_set
 from no_time_to_train.errors import InputError
@@ -152,6 +154,22 @@ def test_script__fails_with_one_line_and_writes_nothing(tmp_path: Path) -> None:
         f"error: {path}: too few valid references for 2 shots of boat (1); ask for fewer shots\n"
     )
     assert not (tmp_path / "set.pkl").exists()
+
+
+def test_main__draws_from_any_row_of_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "harbour.txt").write_text("boat\n")
+    write_json(tmp_path, boats({}, {}), "harbour.json")
+    monkeypatch.setenv("DATASETS_ROOT", str(tmp_path))
+    row = Benchmark({"harbour": tmp_path / "harbour.txt"}, Path("harbour.json"), repeats=True)
+    monkeypatch.setitem(BENCHMARKS, "Harbour", row)
+    main(options(tmp_path, dataset="harbour", **{"n-shot": 5}))
+    picks = read_reference_set(tmp_path / "set.pkl")[9]
+    assert [pick.img_id for pick in picks] in ([0, 1, 0, 1, 0], [1, 0, 1, 0, 1])
+    monkeypatch.setitem(BENCHMARKS, "Harbour", replace(row, repeats=False))
+    with pytest.raises(InputError, match=r"too few valid references for 5 shots of boat \(2\)"):
+        main(options(tmp_path, dataset="harbour", **{"n-shot": 5}))
 
 
 WRONG = {

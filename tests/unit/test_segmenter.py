@@ -14,6 +14,7 @@ from no_time_to_train.errors import InputError
 from no_time_to_train.memory.bank import reference_weights
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.structures import Proposals, Reference, Target
+from tests.unit.candidates import candidates, rectangle
 
 GRID, SIDE = 4, 8
 
@@ -36,7 +37,7 @@ class ListedProposer(nn.Module):
         super().__init__()
         self.boxes = boxes
 
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, images: Tensor, targets: Sequence[Target]) -> Tensor:
         return images
 
     def propose(self, features: Tensor) -> Proposals:
@@ -97,6 +98,34 @@ def test_segment__before_finalise_is_an_error() -> None:
     model = Segmenter(Sam2InferConfig(), ColourEncoder(), ListedProposer([]))
     with pytest.raises(InputError, match="finalise"):
         model.segment([target(painted((1, 0, 0)), 8, 8)])
+
+
+def test_merge__sorts_by_decayed_score_and_keeps_the_limit() -> None:
+    whole, half, alone = rectangle(0, 0, 7, 7), rectangle(0, 0, 7, 3), rectangle(12, 12, 15, 15)
+    entering = candidates(
+        whole, half, alone, ious=[0.9, 0.8, 0.7], scores=[0.5, 0.9, 0.6], labels=[0, 0, 0]
+    )
+    found = Segmenter(Sam2InferConfig(num_out_instance=2)).merge(
+        entering, (16, 16)
+    )  # `half` lies inside `whole`: its score falls to 0
+    torch.testing.assert_close(found.scores, torch.tensor([0.6, 0.5]))
+    assert found.boxes.tolist() == [[12, 12, 15, 15], [0, 0, 7, 7]]
+
+
+def test_merge__drops_a_mask_that_falls_between_the_pixels() -> None:
+    speck = rectangle(3, 3, 3, 3)
+    entering = candidates(speck, ious=[0.9], scores=[0.5], labels=[0])
+    found = Segmenter(Sam2InferConfig()).merge(entering, (2, 2))
+    assert len(found) == 0
+
+
+def test_merge__of_nothing_is_an_empty_prediction() -> None:
+    nothing = candidates(rectangle(0, 0, 1, 1), ious=[0.9], scores=[0.5], labels=[0])[
+        torch.zeros(1, dtype=torch.bool)
+    ]
+    found = Segmenter(Sam2InferConfig()).merge(nothing, (20, 30))
+    assert found.masks.shape == (0, 20, 30)
+    assert found.boxes.shape == (0, 4)
 
 
 def test_remember__order_of_references_does_not_matter() -> None:
