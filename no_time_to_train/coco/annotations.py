@@ -8,10 +8,8 @@ that tools start at once.
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from contextlib import contextmanager
@@ -34,6 +32,7 @@ from no_time_to_train.coco.entries import (
     parse_category,
     parse_image,
 )
+from no_time_to_train.coco.json_text import load_json
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file
 
@@ -46,7 +45,6 @@ __all__ = [
     "check_truths",
     "image_path",
     "instance_area",
-    "load_json",
     "rasterise",
     "run_lengths",
 ]
@@ -194,53 +192,6 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def load_json(path: Path) -> Any:
-    """The parsed document, whatever it holds.
-
-    Raises:
-        InputError: The file is missing or no json; the message is the second half of a sentence.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError("there is no such file; check the path to the COCO json") from None
-    except UnicodeDecodeError:
-        raise InputError("not a json file but a binary one; expected COCO annotations") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read ({error}); expected a COCO json file") from None
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(_why_not_json(error)) from None
-    except (RecursionError, ValueError):
-        raise InputError("not a COCO json: its values nest too deep or are too long") from None
-
-
-def _why_not_json(error: json.JSONDecodeError) -> str:
-    length = len(error.doc.rstrip())
-    if length == 0:
-        return "the file is empty; expected annotations in COCO format"
-    # A literal such as `false` that is cut off is reported at its beginning.
-    at_the_end = error.pos >= length - len("false") or error.msg.startswith("Unterminated string")
-    if at_the_end and _is_open(error.doc):
-        return f"the json is cut off after {length} characters; copy or download it again"
-    before = error.doc[: error.pos].rstrip()
-    # Python before 3.13 reports a trailing comma as what is missing behind it.
-    comma = before.endswith(",") and error.doc[error.pos : error.pos + 1] in ("]", "}")
-    reason = "a comma before a closing bracket" if comma else error.msg
-    return (
-        f"not valid json at line {error.lineno}, column {error.colno} ({reason}); "
-        "expected annotations in COCO format"
-    )
-
-
-def _is_open(text: str) -> bool:
-    """Whether a string or a bracket is not closed at the end."""
-    brackets = re.sub(r'"(?:[^"\\]|\\.)*"', "", text, flags=re.DOTALL)
-    opened = sum(map(brackets.count, "[{"))
-    return '"' in brackets or opened > sum(map(brackets.count, "]}"))
 
 
 def _from_document(path: Path, document: Any) -> CocoAnnotations:

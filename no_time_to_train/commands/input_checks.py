@@ -47,6 +47,7 @@ def check_inputs(
             model.encoder_cfg.name,
             model.encoder_ckpt_path,
         ),
+        "sam2": lambda: _check_sam2(model),
         "references": lambda: _check_references(model, datasets),
         "targets": lambda: _check_images("test", datasets.test),
     }

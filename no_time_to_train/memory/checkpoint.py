@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from no_time_to_train.checkpoint_files import load_checkpoint
-from no_time_to_train.config import MemoryBankConfig
+from no_time_to_train.config import MAX_NAME, MemoryBankConfig
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.files import atomic_write, check_regular_file
 from no_time_to_train.memory.bank import UNFINISHED, EncoderSpec, Memory
@@ -35,9 +35,8 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "seg_model."
 INFO_KEY = "no_time_to_train"
-MAX_NAME = 100
 MAX_PIXELS = 1 << 16
-"""Longest name, and largest input, of an encoder: messages repeat them."""
+"""Largest input of an encoder, which messages repeat."""
 
 
 @dataclass(frozen=True)

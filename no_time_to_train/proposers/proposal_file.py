@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from no_time_to_train.coco import segmentation as coco_segmentation
-from no_time_to_train.coco.annotations import load_json
 from no_time_to_train.coco.entries import Box, Detection, Id, ImageInfo, kind, parse_detection
+from no_time_to_train.coco.json_text import load_json
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file
 from no_time_to_train.structures import Target
