@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from no_time_to_train.models.merging import upsample_masks
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from no_time_to_train.config import EncoderConfig, ModelConfig, ProposerConfig, 
 from no_time_to_train.dataset.images import read_image, to_pixels
 from no_time_to_train.encoders import build_encoder
 from no_time_to_train.errors import InputError
+from no_time_to_train.models.mask_ops import upsample_masks
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.proposers import build_proposer
 from no_time_to_train.proposers.proposal_file import clipped, read_proposals, sample_mask
@@ -146,9 +146,8 @@ def with_file(grid: Segmenter, folder: Path, entries: Sequence[Any]) -> Segmente
     """The same classes and another proposer."""
     images = {7: ImageInfo(7, "a.jpg", None, None)}
     settings = config(proposer_cfg=ProposerConfig("file", str(write(folder, entries))))
-    made = Segmenter(grid.settings, grid.encoder, build_proposer(settings, 256, images))
-    made.use(grid.statistics)
-    return made
+    proposer = build_proposer(settings, 256, images)
+    return Segmenter(grid.settings, grid.encoder, proposer, memory=grid.memory)
 
 
 def results(masks: Tensor, scores: Tensor) -> list[dict[str, Any]]:
