@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import shlex
 from pathlib import Path
 from typing import TypeGuard
 
 import torch
 from torch import Tensor
 
-from dinov2.presets import PRESETS, Preset
+from dinov2.presets import PRESETS, Preset, missing_weights
 from dinov2.vision_transformer import VisionTransformer, check_size
 
 # Part of official checkpoints: stands in for hidden patches during pre-training.
@@ -62,24 +61,13 @@ def _find_preset(name: str) -> Preset:
 def _load(name: str, path: Path) -> VisionTransformer:
     """A network of preset `name` with the weights of `path`."""
     if not path.is_file():
-        raise FileNotFoundError(_how_to_get(name, path))
+        raise FileNotFoundError(missing_weights(name, path))
     state = _read_tensors(path)
     model = _skeleton(name)
     _check_fit(model, state, name, path)
     model.to_empty(device="cpu")
     model.load_state_dict({key: state[key] for key in model.state_dict()})
     return model
-
-
-def _how_to_get(name: str, path: Path) -> str:
-    url = PRESETS[name].url
-    if url is None:
-        return f"{path}, the weights of {name}, does not exist; check the path of the checkpoint"
-    folder, file = shlex.quote(str(path.parent)), shlex.quote(str(path))
-    return (
-        f"{path}, the weights of {name}, does not exist; download it with "
-        f"`mkdir -p {folder} && wget -O {file} {url}`"
-    )
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

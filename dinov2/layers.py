@@ -14,12 +14,12 @@ class PatchEmbed(nn.Module):
 
     Args:
         patch_size: Side of a patch in pixels.
-        width: Channels of a token.
+        embed_dim: Channels of a token.
     """
 
-    def __init__(self, patch_size: int, width: int) -> None:
+    def __init__(self, patch_size: int, embed_dim: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, width, kernel_size=patch_size, stride=patch_size)
+        self.proj = nn.Conv2d(3, embed_dim, kernel_size=patch_size, stride=patch_size)
 
     def forward(self, images: Tensor) -> Tensor:
         """Turn images (B, 3, H, W) into tokens (B, N, C), row-major."""
@@ -29,26 +29,26 @@ class PatchEmbed(nn.Module):
 class Attention(nn.Module):
     """Multi-head self-attention with one fused projection to queries, keys and values."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, embed_dim: int, num_heads: int) -> None:
         super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
+        self.proj = nn.Linear(embed_dim, embed_dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Mix tokens (B, N, C) with each other."""
-        qkv = self.qkv(tokens).unflatten(-1, (3, self.heads, -1))  # (B, N, 3, heads, C / heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, C / heads)
-        mixed = F.scaled_dot_product_attention(query, key, value)  # (B, heads, N, C / heads)
+        qkv = self.qkv(tokens).unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, heads, D)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, D)
+        mixed = F.scaled_dot_product_attention(query, key, value)  # (B, heads, N, D)
         return self.proj(mixed.transpose(1, 2).flatten(2))  # (B, N, C)
 
 
 class LayerScale(nn.Module):
     """Residual with a learned factor per channel (Touvron et al., arXiv 2103.17239)."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, embed_dim: int) -> None:
         super().__init__()
-        self.gamma = nn.Parameter(torch.ones(width))
+        self.gamma = nn.Parameter(torch.ones(embed_dim))
 
     def forward(self, tokens: Tensor, learnt: Tensor) -> Tensor:
         """Add scaled channels of what was learnt to tokens, both (B, N, C)."""
@@ -58,14 +58,14 @@ class LayerScale(nn.Module):
 class Mlp(nn.Module):
     """Two linear layers, four times as wide between them, with GELU."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, embed_dim: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, 4 * width)
-        self.fc2 = nn.Linear(4 * width, width)
+        self.fc1 = nn.Linear(embed_dim, 4 * embed_dim)
+        self.fc2 = nn.Linear(4 * embed_dim, embed_dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Transform each of tokens (B, N, C) on its own."""
-        # In place: a new block of this size is fetched from the system, page by page.
+        # In place: a new block of this size is fetched from the system piece by piece.
         return self.fc2(torch.ops.aten.gelu_(self.fc1(tokens)))
 
 
@@ -76,11 +76,11 @@ class SwiGlu(nn.Module):
     multiple of 8.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, embed_dim: int) -> None:
         super().__init__()
-        hidden = (4 * width * 2 // 3 + 7) // 8 * 8
-        self.w12 = nn.Linear(width, 2 * hidden)
-        self.w3 = nn.Linear(hidden, width)
+        hidden = (4 * embed_dim * 2 // 3 + 7) // 8 * 8
+        self.w12 = nn.Linear(embed_dim, 2 * hidden)
+        self.w3 = nn.Linear(hidden, embed_dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Transform each of tokens (B, N, C) on its own."""
@@ -95,19 +95,19 @@ class Block(nn.Module):
     """One pre-norm transformer block.
 
     Args:
-        width: Channels of a token.
-        heads: Attention heads.
+        embed_dim: Channels of a token.
+        num_heads: Attention heads.
         ffn: Key of FEED_FORWARD.
     """
 
-    def __init__(self, width: int, heads: int, ffn: str) -> None:
+    def __init__(self, embed_dim: int, num_heads: int, ffn: str) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
-        self.attn = Attention(width, heads)
-        self.ls1 = LayerScale(width)
-        self.norm2 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
-        self.mlp = FEED_FORWARD[ffn](width)
-        self.ls2 = LayerScale(width)
+        self.norm1 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
+        self.attn = Attention(embed_dim, num_heads)
+        self.ls1 = LayerScale(embed_dim)
+        self.norm2 = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
+        self.mlp = FEED_FORWARD[ffn](embed_dim)
+        self.ls2 = LayerScale(embed_dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Refine tokens (B, N, C)."""

@@ -1,8 +1,10 @@
-"""The published sizes of DINOv2, and the small one of our own demo."""
+"""The published sizes of DINOv2, and the small one of our own demo; imports no PyTorch."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 _DOWNLOADS = "https://dl.fbaipublicfiles.com/dinov2"
@@ -12,12 +14,12 @@ _DOWNLOADS = "https://dl.fbaipublicfiles.com/dinov2"
 class Preset:
     """Everything that tells one vision transformer of the family from another."""
 
-    width: int
+    embed_dim: int
     """Channels of a token."""
     depth: int
     """Transformer blocks."""
-    heads: int
-    """Attention heads; they share the width."""
+    num_heads: int
+    """Attention heads; they share the channels."""
     ffn: Literal["mlp", "swiglu"] = "mlp"
     """Feed-forward network of a block."""
     registers: int = 0
@@ -54,3 +56,15 @@ PRESETS: dict[str, Preset] = {
     "dinov2_demo": Preset(192, 4, 3, trained_size=252),
 }
 """Presets by name: small, base, large and giant, each plain and with 4 registers, and the demo."""
+
+
+def missing_weights(name: str, path: Path) -> str:
+    """What to say of weights that are not there, and how to get them."""
+    url = PRESETS[name].url
+    if url is None:
+        return f"{path}, the weights of {name}, does not exist; check the path of the checkpoint"
+    folder, file = shlex.quote(str(path.parent)), shlex.quote(str(path))
+    return (
+        f"{path}, the weights of {name}, does not exist; download it with "
+        f"`mkdir -p {folder} && wget -O {file} {url}`"
+    )

@@ -18,17 +18,19 @@ class VisionTransformer(nn.Module):
 
     def __init__(self, preset: Preset) -> None:
         super().__init__()
-        width, registers = preset.width, preset.registers
-        self.embed_dim = width
+        embed_dim, registers = preset.embed_dim, preset.registers
+        self.embed_dim = embed_dim
         self.patch_size = preset.patch_size
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + preset.trained_side**2, width))
-        self.register_tokens = nn.Parameter(torch.zeros(1, registers, width)) if registers else None
-        self.patch_embed = PatchEmbed(preset.patch_size, width)
-        self.blocks = nn.ModuleList(
-            Block(width, preset.heads, preset.ffn) for _ in range(preset.depth)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + preset.trained_side**2, embed_dim))
+        self.register_tokens = (
+            nn.Parameter(torch.zeros(1, registers, embed_dim)) if registers else None
         )
-        self.norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.patch_embed = PatchEmbed(preset.patch_size, embed_dim)
+        self.blocks = nn.ModuleList(
+            Block(embed_dim, preset.num_heads, preset.ffn) for _ in range(preset.depth)
+        )
+        self.norm = nn.LayerNorm(embed_dim, eps=LAYER_NORM_EPS)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(self, images: Tensor) -> Tensor:

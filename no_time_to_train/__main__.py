@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from no_time_to_train import openmp, termination
+from no_time_to_train import commands, openmp, termination
 
 
 def main() -> None:
@@ -12,11 +12,7 @@ def main() -> None:
 
 def _command() -> None:
     openmp.bound_spinning()
-    from no_time_to_train.commands.test import (
-        main,  # takes seconds, in which signals are handled already
-    )
-
-    main()
+    commands.main()
 
 
 if __name__ == "__main__":

@@ -26,12 +26,12 @@ def require(holds: bool, sentence: str) -> None:
         raise InputError(sentence)
 
 
-def require_between(least: float, most: float, **values: float) -> None:
+def require_between(minimum: float, maximum: float, **values: float) -> None:
     """Refuse values outside of bounds, and NaN.
 
     Args:
-        least: Smallest value that is allowed.
-        most: Largest value that is allowed.
+        minimum: Smallest value that is allowed.
+        maximum: Largest value that is allowed.
         values: By the setting's name, with `__` for a dot.
 
     Raises:
@@ -40,7 +40,7 @@ def require_between(least: float, most: float, **values: float) -> None:
     for key, value in values.items():
         name = key.replace("__", ".")
         shown = "a number of over 30 digits" if abs(value) >= 1e30 else f"{value}"
-        if (least, most) == (0, 1):
+        if (minimum, maximum) == (0, 1):
             require(0 <= value <= 1, f"{name} must lie between 0 and 1, got {shown}")
-        require(value >= least, f"{name} must be {least} or more, got {shown}")
-        require(value <= most, f"{name} must be {most} or less, got {shown}")
+        require(value >= minimum, f"{name} must be {minimum} or more, got {shown}")
+        require(value <= maximum, f"{name} must be {maximum} or less, got {shown}")

@@ -2,7 +2,7 @@
 
 Frozen dataclasses whose field docstrings are the help texts of the command line. Checks that need
 only one leaf or one group stand in `__post_init__`; those that compare groups or look at files
-stand in `pl_wrapper/preflight.py`.
+stand in `pl_wrapper/checks.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from no_time_to_train.bounds import (
     MAX_CONTEXT_RATIO,
@@ -49,11 +49,15 @@ Sam2Name = Literal[
 ]
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Orientation = Literal["auto", "shown", "stored"]
+MAX_NAME = 100
+"""Longest name of an encoder, which memories and messages repeat."""
+DOWNLOAD = "download"
+"""In place of a path: the encoder's package fetches the weights."""
 SAM2_STRIDE = 32
 """Pixels per step of SAM 2's coarsest feature map."""
-PICTURES = Path("results_analysis")
+VISUALIZATIONS = Path("results_analysis")
 """Where the pictures of every data set go."""
-MEMORY_PICTURES = "memory_vis"
+MEMORY_VISUALIZATIONS = "memory_vis"
 """The folder in it for pictures of memories."""
 
 
@@ -72,6 +76,24 @@ class ClassNames(tuple[str, ...]):
     """Class names; on the command line a comma-separated list such as `boat,bird`."""
 
     __slots__ = ()
+
+
+def read_class_names(value: Any) -> ClassNames:
+    """Class names from `boat,bird` or from a YAML list.
+
+    Raises:
+        ValueError: An entry is no text; YAML reads a bare `no` or `yes` as a truth value.
+    """
+    if not isinstance(value, str | list | tuple):
+        raise ValueError(f"class names are a list such as boat,bird, got {value!r}")
+    names = value.split(",") if isinstance(value, str) else list(value)
+    wrong = [name for name in names if not isinstance(name, str)]
+    if wrong:
+        raise ValueError(f"class name {wrong[0]!r} is not text; quote it in the YAML file")
+    stripped = [name.strip() for name in names]
+    if not all(stripped):
+        raise ValueError(f"there is an empty class name in {value!r}; write them as boat,bird")
+    return ClassNames(stripped)
 
 
 @dataclass(frozen=True)
@@ -101,7 +123,7 @@ class Sam2InferConfig:
     testing_point_bs: int = 256
     """Prompts decoded at once on a GPU; the results do not depend on it."""
     iou_thr: float = 0.4
-    """Proposals with a predicted IoU at or below this are dropped."""
+    """Proposals of the point grid with a predicted IoU at or below this are dropped."""
     nms_thr: float = 0.5
     """Box IoU above which a proposal is suppressed by a better one of its class."""
     num_out_instance: int = 100
@@ -150,20 +172,55 @@ class Sam2InferConfig:
 class EncoderConfig:
     """The network that tells classes apart."""
 
-    name: EncoderName = "dinov2_large"
-    """DINOv2 size, with or without registers."""
-    img_size: int = 518
-    """Side of its square input in pixels; a multiple of patch_size."""
-    patch_size: int = 14
-    """Side of a patch in pixels."""
+    name: str = "dinov2_large"
+    """A size of DINOv2, with or without registers; or timm/NAME, any vision transformer of timm."""
+    img_size: int | None = None
+    """Side of its square input in pixels, a multiple of the patch size; by default that of the
+    network itself, 518 of DINOv2."""
+    patch_size: int | None = None
+    """Side of a patch in pixels; the network's, so that it need not be given."""
 
     def __post_init__(self) -> None:
-        require_between(1, MAX_SIDE, encoder_cfg__patch_size=self.patch_size)
-        require_between(1, MAX_SIDE, encoder_cfg__img_size=self.img_size)
         require(
-            self.img_size >= self.patch_size and self.img_size % self.patch_size == 0,
-            f"encoder_cfg.img_size must be a multiple of patch_size {self.patch_size}, "
-            f"got {self.img_size}",
+            "/" in self.name or self.name in get_args(EncoderName),
+            f"encoder_cfg.name is {self.name!r}; give one of {', '.join(get_args(EncoderName))}, "
+            "or a vision transformer of timm such as timm/vit_small_patch16_dinov3.lvd1689m",
+        )
+        require(
+            len(self.name) <= MAX_NAME and self.name.isprintable(),
+            f"encoder_cfg.name must be printable and of {MAX_NAME} letters at most",
+        )
+        patch, side = self.patch_size, self.img_size
+        if patch is not None:
+            require_between(1, MAX_SIDE, encoder_cfg__patch_size=patch)
+        if side is not None:
+            require_between(1, MAX_SIDE, encoder_cfg__img_size=side)
+        if patch is not None and side is not None:
+            require(
+                side >= patch and side % patch == 0,
+                f"encoder_cfg.img_size must be a multiple of patch_size {patch}, got {side}",
+            )
+
+
+@dataclass(frozen=True)
+class ProposerConfig:
+    """Where masks come from that classes are then found for."""
+
+    name: str = "point_grid"
+    """point_grid: SAM 2, prompted with a grid of points; file: boxes or masks of other systems."""
+    file: str | None = None
+    """Proposals, a COCO results list, FILE.json: masks are used as they are, boxes prompt SAM 2;
+    both are ranked by score, category_id does not matter, and neither does iou_thr."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.name != "file" or bool(self.file),
+            "proposer_cfg.name is file, but proposer_cfg.file is not given; set it to the list of "
+            "proposals, FILE.json",
+        )
+        require(
+            self.name == "file" or self.file is None,
+            f"proposer_cfg.file is given, but proposer_cfg.name is {self.name!r}; set it to file",
         )
 
 
@@ -176,7 +233,7 @@ class MemoryBankConfig:
     category_num: int = 80
     """Number of classes; one bank row per class."""
     length: int = 10
-    """References stored per class (the number of shots)."""
+    """References stored per class, at most (the number of shots)."""
     patch_memory_mb: int = 256
     """Megabytes for the foreground patches behind the k-means and PCA pictures; beyond it they are
     sampled."""
@@ -203,6 +260,9 @@ class ComputeConfig:
     """Number format of both networks; tf32 is float32 with products rounded as GPUs like it."""
     compile: bool = False
     """Compile the networks when they first run: that takes a minute and a C++ compiler."""
+    decoder: Literal["auto", "plain", "fast"] = "auto"
+    """SAM 2's mask decoder: plain as in the papers, fast for the same masks with less arithmetic;
+    auto is fast on a CPU and plain on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -231,9 +291,10 @@ class ModelConfig:
     sam2_ckpt_path: str = "./checkpoints/sam2_hiera_large.pt"
     """SAM 2 weights, an official checkpoint."""
     sam2_infer_cfgs: Sam2InferConfig = field(default_factory=Sam2InferConfig)
+    proposer_cfg: ProposerConfig = field(default_factory=ProposerConfig)
     encoder_cfg: EncoderConfig = field(default_factory=EncoderConfig)
     encoder_ckpt_path: str = "./checkpoints/dinov2/dinov2_vitl14_pretrain.pth"
-    """DINOv2 weights, an official checkpoint."""
+    """Weights of the encoder, an official checkpoint; `download` lets timm fetch its own."""
     memory_bank_cfg: MemoryBankConfig = field(default_factory=MemoryBankConfig)
     compute_cfg: ComputeConfig = field(default_factory=ComputeConfig)
     dataset_name: str | None = None
@@ -242,22 +303,22 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if self.dataset_name is not None:
-            check_folder_name(self.dataset_name, "model_cfg.dataset_name", PICTURES)
+            check_folder_name(self.dataset_name, "model_cfg.dataset_name", VISUALIZATIONS)
             require(
-                Path(self.dataset_name).parts[0].casefold() != MEMORY_PICTURES,
+                Path(self.dataset_name).parts[0].casefold() != MEMORY_VISUALIZATIONS,
                 f"model_cfg.dataset_name {self.dataset_name!r} is the folder that vis_memory draws "
                 "into; give it another name",
             )
 
     @property
-    def pictures_folder(self) -> Path:
+    def visualizations_folder(self) -> Path:
         """Where the pictures of predictions go."""
-        return PICTURES / (self.dataset_name or "dataset")
+        return VISUALIZATIONS / (self.dataset_name or "dataset")
 
     @property
-    def memory_pictures_folder(self) -> Path:
+    def memory_visualizations_folder(self) -> Path:
         """Where the pictures of a memory go."""
-        return PICTURES / MEMORY_PICTURES / (self.dataset_name or "dataset")
+        return VISUALIZATIONS / MEMORY_VISUALIZATIONS / (self.dataset_name or "dataset")
 
 
 @dataclass(frozen=True)
@@ -275,7 +336,7 @@ class FillMemoryDataConfig:
     image_size: int = 518
     """Side of the resized crop in pixels; equal to encoder_cfg.img_size."""
     memory_length: int = 10
-    """References per class in the reference set; equal to memory_bank_cfg.length."""
+    """References per class in the reference set, at most; equal to memory_bank_cfg.length."""
     orientation: Orientation = "auto"
     """Photographs with an EXIF orientation: shown as viewers turn them, stored as the published
     code reads them; auto is shown, but stored where that alone has the size that the json gives."""

@@ -69,7 +69,7 @@ def check_regular_file(path: str | Path, what: str) -> None:
 
 
 @contextmanager
-def replacing(
+def atomic_write(
     path: Path, mode: Literal["w", "wb"] = "w", is_result: bool = True
 ) -> Iterator[IO[Any]]:
     """Open a file that takes the place of `path` when the block ends.
@@ -196,7 +196,7 @@ def _move(source: Path, target: Path) -> None:
     if not target.is_symlink():
         termination.replace(source, target, name=target)
         return
-    with replacing(target, "wb") as file:  # which may lie in another file system
+    with atomic_write(target, "wb") as file:  # which may lie in another file system
         file.write(source.read_bytes())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -35,19 +35,17 @@ def weights_errors() -> Iterator[None]:
 
 
 def set_compute(
-    compute: ComputeConfig, network: nn.Module, compiled: Iterable[tuple[nn.Module, bool]]
+    compute: ComputeConfig, network: nn.Module, compile_parts: Callable[[], None]
 ) -> None:
     """Let a network compute in another number format, or compiled; in place.
 
     Args:
         compute: The settings; tf32 holds for the whole process.
         network: With its weights loaded.
-        compiled: Its parts that are worth compiling, and whether the size of a part's batch changes
-            all the time.
+        compile_parts: Marks what of it is worth compiling, which happens when it first runs.
     """
     network.to(DTYPES[compute.precision])
     if compute.precision == "tf32":
         torch.set_float32_matmul_precision("high")
     if compute.compile:
-        for module, dynamic in compiled:
-            module.compile(dynamic=dynamic)
+        compile_parts()

@@ -1,6 +1,8 @@
-"""What both networks ask of an image: size and normalisation."""
+"""What networks ask of an image: size and normalisation."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,18 +12,25 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def imagenet_normalise(images: Tensor) -> Tensor:
-    """Subtract the ImageNet mean and divide by its standard deviation.
+def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Subtract a mean and divide by a standard deviation.
 
     Args:
         images: (B, 3, H, W) float in [0, 1], RGB.
+        mean: By channel.
+        std: By channel.
 
     Returns:
         (B, 3, H, W), about zero mean and unit variance.
     """
-    mean = torch.tensor(IMAGENET_MEAN, dtype=images.dtype, device=images.device)
-    std = torch.tensor(IMAGENET_STD, dtype=images.dtype, device=images.device)
-    return (images - mean[:, None, None]) / std[:, None, None]
+    means = torch.tensor(mean, dtype=images.dtype, device=images.device)
+    stds = torch.tensor(std, dtype=images.dtype, device=images.device)
+    return (images - means[:, None, None]) / stds[:, None, None]
+
+
+def imagenet_normalise(images: Tensor) -> Tensor:
+    """Normalise images (B, 3, H, W) with mean and standard deviation of ImageNet."""
+    return normalise(images, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def unit_range(pixels: Tensor) -> Tensor:

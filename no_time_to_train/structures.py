@@ -1,4 +1,4 @@
-"""What travels between the rooms: references and targets in, predictions out.
+"""What travels between the packages: references and targets in, predictions out.
 
 Shape alphabet, here and everywhere: B images, N patches, P positions of any grid, K classes, S
 shots, M masks, C channels, H W pixels, h w mask grid.
@@ -6,6 +6,7 @@ shots, M masks, C channels, H W pixels, h w mask grid.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -52,12 +53,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Proposals:
-    """Class-agnostic masks of one image, in the order of the point grid."""
+    """Class-agnostic masks of one image."""
 
     logits: Tensor
     """(M, h, w) float mask logits, positive inside."""
     ious: Tensor
-    """(M,) predicted IoU."""
+    """(M,) what they are ranked by: the predicted IoU, or the score that a file gives."""
+    draw: Callable[[Tensor], Tensor] | None = None
+    """From M' rows to their masks (M', H, W) bool at the image's size; None: logits upsampled."""
 
 
 @dataclass(frozen=True)

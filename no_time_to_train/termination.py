@@ -113,7 +113,7 @@ def run(main: Callable[[], None]) -> None:
             if not _several_processes():
                 raise
             # Without the libraries' own endings, which may wait for ranks that are gone.
-            _leave(_exit_code(error))
+            _exit(_exit_code(error))
 
 
 def install() -> None:
@@ -209,10 +209,10 @@ def _end(code: int, cause: str | None) -> NoReturn:
     _lock.acquire(timeout=LOCK_SECONDS)
     if cause and not _is_started_rank():
         _print(f"error: {cause}; {_what_was_written()}\n")
-    _leave(code)
+    _exit(code)
 
 
-def _leave(code: int) -> NoReturn:
+def _exit(code: int) -> NoReturn:
     _remove_temporary()
     _end_ranks()
     _end_forked_processes()
@@ -268,7 +268,7 @@ def _await_ranks() -> None:
         if time.monotonic() > deadline:
             with _lock:
                 _print(f"error: a rank still runs {FINISH_SECONDS:.0f} s after rank 0 was done\n")
-                _leave(1)
+                _exit(1)
         time.sleep(POLL_SECONDS / 5)
     _check_ranks()
 

@@ -30,7 +30,7 @@ NOT_FOR_IMAGES = (
     # Masks as prompts; ours are points and boxes.
     "sam_prompt_encoder.mask_downscaling.",
 )
-"""How the names of tensors begin that official checkpoints hold and `ImageModel` lacks."""
+"""How the names of tensors begin that official checkpoints hold and `Sam2ImageModel` lacks."""
 
 OTHER_KINDS = {
     "mem_feats": "a memory checkpoint",
@@ -76,7 +76,7 @@ def unwrap(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
     return model if isinstance(model, Mapping) else checkpoint
 
 
-def misfits(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> str:
+def incompatible_keys(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> str:
     """Tell what keeps weights from being loaded.
 
     Args:

@@ -5,19 +5,27 @@ Coordinates are pixels of the model's square input frame, x to the right and y d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from sam2.fast import FastMaskDecoder
+from sam2.fast.threads import map_in_threads
 from sam2.modeling.image_encoder import ImageEncoder
-from sam2.modeling.mask_decoder import DecoderImage, MaskDecoder, ScoredPrompts
+from sam2.modeling.mask_decoder import MaskDecoder
 from sam2.modeling.prompt_encoder import PromptEncoder
-from sam2.threads import map_in_threads
 
 MASK_STRIDE = 4
 """Pixels of the input frame per pixel of a mask."""
+
+PLAIN_CHUNK = 2**27
+"""Elements of upscaled features that the plain decoder makes together, at most: 64 prompts at image
+size 1024, with 2 GB in float32; a GPU is busy, and a small one has room."""
+
+DecoderName = Literal["auto", "plain", "fast"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class ImageFeatures:
         return len(self.embedding)
 
 
-class ImageModel(nn.Module):
+class Sam2ImageModel(nn.Module):
     """Image encoder, prompt encoder and mask decoder.
 
     Args:
@@ -62,15 +70,26 @@ class ImageModel(nn.Module):
         self.image_encoder = image_encoder
         self.sam_prompt_encoder = prompt_encoder
         self.sam_mask_decoder = mask_decoder
+        self.fast_decoder = FastMaskDecoder(mask_decoder)  # no module: it has no parameters
+        self.decoder: DecoderName = "auto"
+        """Which one draws: "plain", as in the papers, "fast", for inference alone, see `sam2.fast`,
+        or "auto", the fast one on a CPU and the plain one elsewhere."""
         self.image_size = image_size
         self.mask_size = image_size // MASK_STRIDE
         self.best_iou: Tensor | None = None
-        """Best predicted IoU that `best_masks` has seen, also of masks that it dropped, (1,)."""
+        """Best predicted IoU that `generate_masks` has seen, also of masks it dropped, (1,)."""
 
     @property
     def dtype(self) -> torch.dtype:
         """Number format of the weights."""
         return self.sam_prompt_encoder.no_mask_embed.weight.dtype
+
+    def compile_parts(self) -> None:
+        """Compile the image encoder, and the decoder that is used, when they first run."""
+        self.image_encoder.compile(dynamic=False)
+        self.sam_mask_decoder.transformer.compile(dynamic=False)
+        self.sam_mask_decoder.output_upscaling.compile(dynamic=False)
+        self.fast_decoder.compile()
 
     def encode(self, images: Tensor) -> ImageFeatures:
         """Encode images, the expensive half; prompts are cheap from then on.
@@ -98,7 +117,7 @@ class ImageModel(nn.Module):
         )
 
     def predict_points(self, features: ImageFeatures, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw all four masks of every point; all points are decoded at once.
+        """Draw all four masks of every point; all points are decoded together.
 
         Args:
             features: Of one image.
@@ -108,10 +127,10 @@ class ImageModel(nn.Module):
         Returns:
             Mask logits (P, 4, h, w), positive inside, and their predicted IoUs (P, 4) in [0, 1].
         """
-        return self.predict_prompts(features, self.sam_prompt_encoder.points(points))
+        return self.predict_masks(features, self.sam_prompt_encoder.points(points))
 
     def predict_boxes(self, features: ImageFeatures, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw all four masks of every box; all boxes are decoded at once.
+        """Draw all four masks of every box; all boxes are decoded together.
 
         Args:
             features: Of one image.
@@ -121,10 +140,10 @@ class ImageModel(nn.Module):
             Mask logits (P, 4, h, w), positive inside, and their predicted IoUs (P, 4) in [0, 1].
             Where one mask is wanted, mask 0 is the one to take: a box leaves little doubt.
         """
-        return self.predict_prompts(features, self.sam_prompt_encoder.boxes(boxes))
+        return self.predict_masks(features, self.sam_prompt_encoder.boxes(boxes))
 
-    def predict_prompts(self, features: ImageFeatures, prompts: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw all four masks of prompts of any sort; all are decoded at once.
+    def predict_masks(self, features: ImageFeatures, prompts: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw all four masks of prompts of any sort; all are decoded together.
 
         Args:
             features: Of one image.
@@ -133,64 +152,87 @@ class ImageModel(nn.Module):
         Returns:
             Mask logits (P, 4, h, w), positive inside, and their predicted IoUs (P, 4) in [0, 1].
         """
-        image = self._prepare(features)
-        parts = self.sam_mask_decoder.score(image, prompts)
-        masks = [self.sam_mask_decoder.draw_all(image, part) for part in parts]
-        return torch.cat(masks), torch.cat([part.ious for part in parts])
+        image = self._decoder_image(features)
+        if self._uses_fast_decoder(features):
+            return self.fast_decoder.predict_masks(self.fast_decoder.precompute(*image), prompts)
+        return self.sam_mask_decoder.predict_masks(*image, prompts)
 
-    def best_masks(
+    def generate_masks(
         self,
         features: ImageFeatures,
-        points: Tensor,
+        prompts: Tensor,
         iou_threshold: float,
         chunk_size: int,
         threads: int = 1,
+        multimask_output: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """Draw the best of masks 1 to 3 of every point, by predicted IoU, where it is good enough.
+        """Draw the best mask of every prompt, by predicted IoU, where it is good enough.
 
         Args:
             features: Of one image.
-            points: As in `predict_points`, (P, 2) in pixels, 0.5 added likewise.
-            iou_threshold: Masks with a predicted IoU at or below it are dropped undrawn.
-            chunk_size: Points decoded at once. What one makes of the image takes 2 MB (fp32, image
-                size 1024), and a few times that while it changes.
-            threads: Chunks decoded side by side, on a CPU.
+            prompts: Tokens from the prompt encoder, (P, T, C).
+            iou_threshold: Masks with a predicted IoU at or below it are dropped; -1 keeps all.
+            chunk_size: Prompts decoded together, at most. What one makes of the image takes 2 MB in
+                the fast decoder (float32, image size 1024), and a few times that while it changes.
+            threads: Chunks decoded at the same time, on a CPU.
+            multimask_output: Whether to choose among masks 1 to 3, as points want it, or to take
+                mask 0, as boxes do.
 
         Returns:
             Mask logits (M, h, w), positive inside, and their predicted IoUs (M,), in the order of
-            the points.
+            the prompts.
         """
-        image = self._prepare(features)
-
-        def decode(chunk: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-            prompts = self.sam_prompt_encoder.points(chunk)
-            parts = self.sam_mask_decoder.score(image, prompts)
-            return [self._best_of(image, part, iou_threshold) for part in parts]
-
-        decoded = map_in_threads(decode, points.split(chunk_size), threads)
-        logits, ious, all_ious = map(torch.cat, zip(*chain.from_iterable(decoded), strict=True))
+        if not self._uses_fast_decoder(features):
+            chunk_size = min(chunk_size, max(1, PLAIN_CHUNK // features.high_res_0.numel()))
+        best = self._best_masks(features, multimask_output, iou_threshold)
+        decoded = map_in_threads(best, prompts.split(chunk_size), threads)
+        logits, ious, all_ious = map(torch.cat, zip(*decoded, strict=True))
         if len(all_ious):
             seen = all_ious if self.best_iou is None else torch.cat([self.best_iou, all_ious])
             self.best_iou = seen.max(dim=0, keepdim=True).values
         return logits, ious
 
-    def _best_of(
-        self, image: DecoderImage, scored: ScoredPrompts, iou_threshold: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Masks and IoUs of the prompts that pass, and the IoUs of all, (P,)."""
-        ious, best = scored.ious[:, 1:].max(dim=1)  # (P,) each
-        kept = (ious > iou_threshold).nonzero()[:, 0]  # (M,), the only wait for the device
-        masks = self.sam_mask_decoder.draw(image, scored, kept, 1 + best[kept, None])
-        return masks[:, 0], ious[kept], ious
+    def _best_masks(
+        self, features: ImageFeatures, multimask_output: bool, iou_threshold: float
+    ) -> Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]:
+        """From a chunk of prompts to masks and IoUs of those that pass, and the IoUs of all."""
+        image, fast = self._decoder_image(features), self.fast_decoder
+        if self._uses_fast_decoder(features):
+            known = fast.precompute(*image)
+            return lambda chunk: fast.best_masks(known, chunk, multimask_output, iou_threshold)
+        decoder = self.sam_mask_decoder
+        return lambda chunk: best_masks(iou_threshold, *decoder(*image, chunk, multimask_output))
 
-    def _prepare(self, features: ImageFeatures) -> DecoderImage:
+    def _uses_fast_decoder(self, features: ImageFeatures) -> bool:
+        if self.decoder == "auto":
+            return features.embedding.device.type == "cpu"
+        return self.decoder == "fast"
+
+    def _decoder_image(
+        self, features: ImageFeatures
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """The image as both decoders take it: embeddings, positions, high-resolution features."""
         if len(features) != 1:
             raise ValueError(
                 f"prompts belong to one image, got features of {len(features)}; pass features[i]"
             )
-        embedding = features.embedding[0]  # (C, h, w)
-        no_mask = self.sam_prompt_encoder.no_mask_embed.weight[0, :, None, None]
-        positions = self.sam_prompt_encoder.grid(*embedding.shape[1:])  # (P, C)
-        return self.sam_mask_decoder.prepare(
-            embedding + no_mask, positions, features.high_res_0[0], features.high_res_1[0]
-        )
+        no_mask = self.sam_prompt_encoder.no_mask_embed.weight[..., None, None]  # (1, C, 1, 1)
+        image_pe = self.sam_prompt_encoder.get_dense_pe(*features.embedding.shape[2:])
+        high_res_features = features.high_res_0, features.high_res_1
+        return features.embedding + no_mask, image_pe, high_res_features
+
+
+def best_masks(iou_threshold: float, masks: Tensor, ious: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Choose the mask with the best predicted IoU of every prompt, where it is good enough.
+
+    Args:
+        iou_threshold: Masks with a predicted IoU at or below it are dropped.
+        masks: Logits, (P, Q, h, w).
+        ious: Of the masks, (P, Q).
+
+    Returns:
+        Masks (M, h, w), their IoUs (M,), and the best IoU of every prompt (P,).
+    """
+    best_ious, best = ious.max(dim=1)
+    kept = (best_ious > iou_threshold).nonzero()[:, 0]  # (M,)
+    return masks[kept, best[kept]], best_ious[kept], best_ious

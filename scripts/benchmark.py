@@ -3,12 +3,14 @@
     python scripts/benchmark.py                             the demo's networks, on a CPU
     python scripts/benchmark.py --sam2 sam2_hiera_t --encoder dinov2_large     official sizes
     python scripts/benchmark.py --processes 2               what two runs on one machine cost
+    python scripts/benchmark.py --decoders --device cuda    SAM 2's decoders, in two formats
     python scripts/benchmark.py --demo-set                  what each variant finds, as AP
     python scripts/benchmark.py --memory                    stages 1 and 2 for 80 and 1203 classes
     python scripts/benchmark.py --plan                      whole data sets on 1, 8 and 64 devices
 
 Every variant runs in a process of its own, on the same images. Compare numbers of one run only:
-machines are noisy. With --turns 3 all variants run three times by turns: a slow minute meets all.
+machines are noisy. With --turns 3 all variants run three times, interleaved, so that a slow minute
+meets them all.
 """
 
 from __future__ import annotations
@@ -30,8 +32,13 @@ bound_spinning()  # as the command does
 
 import torch  # noqa: E402
 from benchmarking.accuracy import demo_accuracy, demo_images  # noqa: E402
-from benchmarking.agreement import compare  # noqa: E402
+from benchmarking.agreement import detection_agreement  # noqa: E402
 from benchmarking.bank import BankStage, fill, post_process  # noqa: E402
+from benchmarking.interleaved import (  # noqa: E402
+    in_subprocess,
+    run_concurrently,
+    run_interleaved,
+)
 from benchmarking.plan import (  # noqa: E402
     JOBS,
     Costs,
@@ -43,20 +50,19 @@ from benchmarking.plan import (  # noqa: E402
 )
 from benchmarking.report import (  # noqa: E402
     Measured,
-    beside,
+    compare,
+    concurrency_table,
     in_words,
     memory_table,
     ratios,
-    side_by_side,
     table,
 )
 from benchmarking.stopwatch import Stopwatch  # noqa: E402
-from benchmarking.turns import alone, run_in_turns, run_side_by_side  # noqa: E402
-from benchmarking.variants import VARIANTS, Networks  # noqa: E402
+from benchmarking.variants import DECODERS, VARIANTS, Networks  # noqa: E402
 
 from dinov2 import PRESETS as ENCODERS  # noqa: E402
 from no_time_to_train.dataset.script_entry import run_script  # noqa: E402
-from no_time_to_train.files import replacing  # noqa: E402
+from no_time_to_train.files import atomic_write  # noqa: E402
 from no_time_to_train.output_checks import prepare_outputs  # noqa: E402
 from sam2.build_sam import PRESETS as SEGMENTERS  # noqa: E402
 
@@ -68,7 +74,7 @@ ENCODER_SIZE, DEMO_ENCODER_SIZE = 518, 252
 PHOTOGRAPH = ROOT / "photos" / "images" / "motorcycle_right.jpg"
 PRODUCT_SIDE, PRODUCTS = 4096, 5
 """Side of the matrices whose product says what the machine can do, and how many are tried."""
-WITHOUT_WEIGHTS = "official weights; without them, those of the golden tests"
+WITHOUT_WEIGHTS = "official weights; without them they are random, the same in every process"
 
 
 def large_product(device: str) -> float:
@@ -88,8 +94,8 @@ def measure_memory(job: Job) -> tuple[BankStage, BankStage]:
     with tempfile.TemporaryDirectory() as folder:
         filled, post_processed = Path(folder) / "filled.pth", Path(folder) / "post_processed.pth"
         return (
-            alone(fill, job.classes, job.shots, filled),
-            alone(post_process, job.classes, job.shots, filled, post_processed),
+            in_subprocess(fill, job.classes, job.shots, filled),
+            in_subprocess(post_process, job.classes, job.shots, filled, post_processed),
         )
 
 
@@ -125,6 +131,13 @@ def read_command_line() -> argparse.Namespace:
     looked_for("--demo-set", action="store_true", help="the demo's data set, with its classes")
     add("--images", type=Path, nargs="+", default=[PHOTOGRAPH])
     add("--variants", nargs="+", default=["literal", "exact"], choices=VARIANTS)
+    add(
+        "--decoders",
+        dest="variants",
+        action="store_const",
+        const=list(DECODERS),
+        help="all decoders of SAM 2 instead: plain, plain compiled and fast, in fp32 and bf16",
+    )
     add("--device", default="cpu", help="such as cuda")
     add("--turns", type=int, default=1, help="how often each variant runs over all images")
     add("--out", type=Path, help="json for all figures")
@@ -159,22 +172,22 @@ def main() -> None:
         content["memory"] = {job.name: [asdict(s) for s in memory[job]] for job in JOBS}
     if given.processes:
         columns = {name: (name, networks) for name in given.variants}
-        seconds = run_side_by_side(columns, given.images, given.processes, tell)
-        print(side_by_side(seconds))
+        seconds = run_concurrently(columns, given.images, given.processes, tell)
+        print(concurrency_table(seconds))
         content["processes"] = seconds
     elif not given.memory:
         measured = compare_variants(given, networks, content)
     if given.plan:
         name = given.variants[-1]
         compute = VARIANTS[name].compute
-        start = alone(seconds_to_start, networks, compute)
-        reference = alone(seconds_per_reference, networks, compute)
+        start = in_subprocess(seconds_to_start, networks, compute)
+        reference = in_subprocess(seconds_per_reference, networks, compute)
         for job, (_, statistics) in memory.items():
             costs = costs_of(job, statistics, measured[name], start, reference)
             print("\n".join(plan(job, costs)))
             content.setdefault("costs", {})[job.name] = asdict(costs)
     if given.out:
-        with replacing(given.out) as file:
+        with atomic_write(given.out) as file:
             json.dump(content, file, indent=2, default=str)
 
 
@@ -193,17 +206,19 @@ def compare_variants(
     more = f"{last}, {given.more_classes} classes"
     if given.more_classes:
         columns[more] = last, replace(networks, classes=given.more_classes)
-    measured = run_in_turns(columns, images, given.turns, tell)
-    product = alone(large_product, given.device)
+    measured = run_interleaved(columns, images, given.turns, tell)
+    product = in_subprocess(large_product, given.device)
     print(table(measured))
     print(f"product of two {PRODUCT_SIDE} x {PRODUCT_SIDE} matrices: {product:.1f} GFLOP/s")
     base, *others = given.variants
-    agreements = {name: compare(measured[base].records, measured[name].records) for name in others}
+    agreements = {
+        name: detection_agreement(measured[base].records, measured[name].records) for name in others
+    }
     for name, agreement in agreements.items():
         print(f"{name} beside {base}: {ratios(measured[base], measured[name])};")
         print(f"    {in_words(agreement)}")
     if given.more_classes:
-        print(f"{more} beside {given.classes}: {beside(measured[last], measured[more])}")
+        print(f"{more} beside {given.classes}: {compare(measured[last], measured[more])}")
     if given.demo_set:
         content["accuracy"] = {name: demo_accuracy(m.records) for name, m in measured.items()}
         for name, (box, mask) in content["accuracy"].items():

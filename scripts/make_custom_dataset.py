@@ -29,11 +29,12 @@ from no_time_to_train.coco.annotations import (
     ImageInfo,
     image_path,
 )
+from no_time_to_train.coco.boxes import pixel_corners
 from no_time_to_train.dataset.benchmarks import data_root
 from no_time_to_train.dataset.images import read_entry
 from no_time_to_train.dataset.script_entry import run_script
 from no_time_to_train.errors import InputError
-from no_time_to_train.files import replacing
+from no_time_to_train.files import atomic_write
 from no_time_to_train.output_checks import Paths, prepare_outputs
 from no_time_to_train.visualization.predictions import Instance, draw_instances, save_picture
 
@@ -101,7 +102,7 @@ def fetch_image(image: ImageInfo, source_dir: Path, target_dir: Path) -> None:
         return
     on_disk = source.is_file()
     content = _read(source) if on_disk else _download(image.file_name, target_dir)
-    with replacing(target, "wb") as file:
+    with atomic_write(target, "wb") as file:
         file.write(content)
         file.flush()
         try:
@@ -153,7 +154,7 @@ def write_coco(
         "annotations": entries,
         "categories": [asdict(category) for category in categories],
     }
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(json.dumps(document))
 
 
@@ -162,8 +163,7 @@ def draw_reference(
 ) -> None:
     """Write a picture of a reference with its box."""
     pixels = np.array(read_entry(image, image_dir / image.file_name)[0])
-    x, y, width, height = annotation.bbox
-    box = (x, y, x + width - 1, y + height - 1)
+    box = pixel_corners(annotation.bbox)
     no_mask = np.zeros(pixels.shape[:2], dtype=bool)
     save_picture(target, draw_instances(pixels, [Instance(no_mask, box, 0)], [name]))
 

@@ -1,27 +1,43 @@
-"""What people hand to the Python API, checked: names, paths, ids, devices, configuration files."""
+"""What people hand to the Python API, checked: names, paths, ids, devices, configuration files.
+
+What cannot be used is an InputError that names the argument.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import register_type
 
-from no_time_to_train.config import ModelConfig
+from no_time_to_train.config import (
+    ClassNames,
+    DataLoadConfig,
+    DatasetsConfig,
+    ModelConfig,
+    TestMode,
+    read_class_names,
+)
 from no_time_to_train.config_files import load_config
 from no_time_to_train.errors import InputError
 
+CONFIGS = {
+    "model_cfg": ModelConfig,
+    "dataset_cfgs": DatasetsConfig,
+    "data_load_cfgs": DataLoadConfig,
+}
+DEVICES = {"cpu": "cpu", "gpu": "cuda", "cuda": "cuda"}
+"""By the trainer's accelerator."""
+
 
 def check_name(name: Any) -> str:
-    """The name of a class, without spaces around it.
-
-    Raises:
-        InputError: It is no text, empty, or cannot be stored.
-    """
+    """The name of a class, without spaces around it."""
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"name is {_short(name)}; give the class a name, such as 'bird'")
     if any(0xD800 <= ord(letter) < 0xE000 for letter in name):
@@ -30,41 +46,25 @@ def check_name(name: Any) -> str:
 
 
 def check_config(config: Any) -> None:
-    """Refuse what is no `ModelConfig`.
-
-    Raises:
-        InputError: It is something else.
-    """
+    """Refuse what is no `ModelConfig`."""
     if not isinstance(config, ModelConfig):
         raise InputError(f"config is {_short(config)}; give a ModelConfig, or use from_config()")
 
 
 def check_preset(name: Any, argument: str) -> None:
-    """Refuse what is no text; whether there is such a preset is found where it is built.
-
-    Raises:
-        InputError: It is something else.
-    """
+    """Refuse what is no text; whether there is such a preset is found where it is built."""
     if not isinstance(name, str):
         raise InputError(f"{argument} is {_short(name)}; give the name of a preset")
 
 
 def check_side(side: Any, argument: str) -> None:
-    """Refuse what is no number of pixels.
-
-    Raises:
-        InputError: It is something else.
-    """
+    """Refuse what is no number of pixels."""
     if not is_id(side) or side < 1:
         raise InputError(f"{argument} is {_short(side)}; give a number of pixels")
 
 
 def check_path(path: Any, argument: str = "path") -> Path:
-    """A path in either of its forms.
-
-    Raises:
-        InputError: It is something else, or empty.
-    """
+    """A path in either of its forms."""
     if not isinstance(path, str | Path) or not str(path):
         raise InputError(f"{argument} is {_short(path)}; give the name of a file")
     return Path(path)
@@ -76,11 +76,7 @@ def is_id(value: Any) -> bool:
 
 
 def check_image_id(image_id: Any) -> int | str:
-    """An image id as json holds it.
-
-    Raises:
-        InputError: It is neither an integer nor a text.
-    """
+    """An image id as json holds it."""
     if isinstance(image_id, str):
         return image_id
     if not is_id(image_id):
@@ -89,11 +85,7 @@ def check_image_id(image_id: Any) -> int | str:
 
 
 def check_threshold(threshold: Any) -> float:
-    """A score to compare with.
-
-    Raises:
-        InputError: It is no number.
-    """
+    """A score to compare with."""
     number = isinstance(threshold, Real) and not isinstance(threshold, bool)
     if not number or math.isnan(threshold):
         raise InputError(f"threshold is {_short(threshold)}; give a number, such as 0.5")
@@ -101,11 +93,7 @@ def check_threshold(threshold: Any) -> float:
 
 
 def check_category_ids(ids: Any, classes: int) -> Sequence[int]:
-    """Category ids by label; None stands for 1, 2, ...
-
-    Raises:
-        InputError: They are no integers, or not as many as classes.
-    """
+    """Category ids by label; None stands for 1, 2, ..."""
     if ids is None:
         return range(1, classes + 1)
     try:
@@ -120,11 +108,7 @@ def check_category_ids(ids: Any, classes: int) -> Sequence[int]:
 
 
 def usable_device(device: Any) -> torch.device:
-    """The device of that name; for None the GPU where there is one.
-
-    Raises:
-        InputError: There is no such device.
-    """
+    """The device of that name; for None the GPU where there is one."""
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -136,57 +120,85 @@ def usable_device(device: Any) -> torch.device:
     return found
 
 
-def read_configs(paths: Sequence[str | Path]) -> tuple[ModelConfig, int | None]:
+@dataclass(frozen=True)
+class Settings:
+    """What the Python API takes from the configuration of the command line."""
+
+    model: ModelConfig
+    datasets: DatasetsConfig
+    loading: DataLoadConfig
+    image_size: int | None
+    """Side of SAM 2's input in pixels, where a file gives it; else the preset's."""
+    device: str | None
+    """That of the trainer's accelerator, where a file gives it."""
+
+
+def read_configs(paths: Sequence[str | Path]) -> Settings:
     """Read the YAML files that the command line takes, later ones winning.
 
     Args:
         paths: Of the files.
 
-    Returns:
-        Networks and settings, and the side of SAM 2's input in pixels where a file gives it.
-
     Raises:
-        InputError: A file is missing, is no configuration, or names a setting that does not exist.
+        InputError: A file is missing, is no configuration, or names a setting that does not exist;
+            or the sizes of encoder and references differ.
     """
     merged: dict[str, Any] = {}
-    config = ModelConfig()
+    parsed = _parse({}, "")
     for path in paths:
-        merged = _merge(merged, _init_args(check_path(path)))
+        content = load_config(check_path(path))
+        merged = _merge(merged, {**content, "model": {"init_args": _init_args(content, path)}})
         # After each, so that an error is told of the file that brings it in.
-        config = _parse(merged.get("model_cfg", {}), path)
-    size: Any = merged
-    for key in ("dataset_cfgs", "test", "image_size"):
-        size = size.get(key) if isinstance(size, Mapping) else None
-    if size is not None:
-        check_side(size, "dataset_cfgs.test.image_size")
-    return config, size
+        parsed = _parse(merged["model"]["init_args"], path)
+    crop_size = _given(merged, "model.init_args.dataset_cfgs.fill_memory.image_size")
+    side = parsed.model_cfg.encoder_cfg.img_size
+    if None not in (crop_size, side) and crop_size != side:
+        raise InputError(
+            f"dataset_cfgs.fill_memory.image_size is {crop_size}, but encoder_cfg.img_size is "
+            f"{side}; give both the same value"
+        )
+    return Settings(
+        parsed.model_cfg,
+        parsed.dataset_cfgs,
+        parsed.data_load_cfgs,
+        _given(merged, "model.init_args.dataset_cfgs.test.image_size"),
+        DEVICES.get(_given(merged, "trainer.accelerator")),
+    )
 
 
-def _parse(settings: Any, path: str | Path) -> ModelConfig:
+def _given(settings: Any, name: str) -> Any:
+    """What the files say of a setting; None where they do not."""
+    for key in name.split("."):
+        settings = settings.get(key) if isinstance(settings, Mapping) else None
+    return settings
+
+
+def _parse(settings: Mapping[str, Any], path: str | Path) -> Namespace:
+    register_type(
+        ClassNames, serializer=list, deserializer=read_class_names, fail_already_registered=False
+    )
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(ModelConfig, "model_cfg")
+    for name, kind in CONFIGS.items():
+        parser.add_class_arguments(kind, name)
+    parser.add_argument("--test_mode", type=TestMode)
     try:
-        config: ModelConfig = parser.instantiate(
-            parser.parse_object({"model_cfg": settings})
-        ).model_cfg
+        parsed: Namespace = parser.instantiate(parser.parse_object(dict(settings)))
     except Exception as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
-    return config
+    return parsed
 
 
-def _init_args(path: Path) -> Mapping[str, Any]:
-    content: Any = load_config(path)
+def _init_args(content: Mapping[str, Any], path: str | Path) -> Mapping[str, Any]:
     for key in ("model", "init_args"):
-        if content is None:
+        inner = content.get(key)
+        if inner is None:
             return {}
-        if not isinstance(content, Mapping):
+        if not isinstance(inner, Mapping):
             raise InputError(
                 f"{path} is no configuration: it has no settings under model.init_args"
             )
-        content = content.get(key)
-    if content is not None and not isinstance(content, Mapping):
-        raise InputError(f"{path} is no configuration: it has no settings under model.init_args")
-    return content or {}
+        content = inner
+    return content
 
 
 def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ class ImagePrediction(Prediction):
     """(H, W, 3) RGB."""
     class_names: Sequence[str]
     """By label."""
+    threshold: float = 0.5
+    """Lowest score that `draw` shows unless it is told another."""
 
     @property
     def names(self) -> list[str]:
@@ -44,22 +46,22 @@ class ImagePrediction(Prediction):
         ids = check_category_ids(category_ids, len(self.class_names))
         return to_records(self, check_image_id(image_id), ids)
 
-    def draw(self, threshold: float = 0.5) -> Image.Image:
+    def draw(self, threshold: float | None = None) -> Image.Image:
         """Draw the instances into the image.
 
         Args:
-            threshold: Lowest score that is drawn.
+            threshold: Lowest score that is drawn; by default that of the configuration.
 
         Raises:
             InputError: The threshold is no number.
         """
-        least = check_threshold(threshold)
+        min_score = self.threshold if threshold is None else check_threshold(threshold)
         rows = zip(
             self.masks, self.boxes.tolist(), self.labels.tolist(), self.scores.tolist(), strict=True
         )
         instances = [
             Instance(mask.cpu().numpy(), tuple(box), label, score)
             for mask, box, label, score in rows
-            if score > least
+            if score > min_score
         ]
         return Image.fromarray(draw_instances(self.image, instances, self.class_names))

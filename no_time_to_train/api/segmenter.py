@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from threading import RLock
 
@@ -9,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
+from torch import Tensor
 
 from no_time_to_train.api.arguments import (
     check_config,
@@ -20,41 +23,33 @@ from no_time_to_train.api.arguments import (
     usable_device,
 )
 from no_time_to_train.api.prediction import ImagePrediction
-from no_time_to_train.config import EncoderConfig, EncoderName, ModelConfig, Sam2Name
+from no_time_to_train.config import (
+    DataLoadConfig,
+    DatasetsConfig,
+    EncoderConfig,
+    ModelConfig,
+    Orientation,
+    Sam2Name,
+)
+from no_time_to_train.dataset.class_splits import class_names as class_names_of
 from no_time_to_train.dataset.crops import crop_and_resize, crop_box
-from no_time_to_train.dataset.images import (
-    as_rgb,
-    read_image,
-    rgb_from_array,
-    to_pixels,
-    to_tensor,
-)
+from no_time_to_train.dataset.images import as_rgb, read_image, rgb_from_array, to_tensor
 from no_time_to_train.dataset.instance_masks import to_mask
-from no_time_to_train.encoders.dinov2 import build_encoder
-from no_time_to_train.errors import InputError
+from no_time_to_train.dataset.targets import to_target
+from no_time_to_train.encoders import build_encoder, input_size
+from no_time_to_train.errors import InputError, listed
 from no_time_to_train.files import check_regular_file
-from no_time_to_train.memory.bank import MemoryBank
-from no_time_to_train.memory.checkpoint import (
-    MemoryFile,
-    MemoryInfo,
-    read_memory,
-    write_memory,
-)
-from no_time_to_train.memory.layout import Kind
-from no_time_to_train.memory.tensors import (
-    bank_from_tensors,
-    bank_to_tensors,
-    statistics_from_tensors,
-    statistics_to_tensors,
-)
+from no_time_to_train.memory.bank import EncoderSpec, Memory
+from no_time_to_train.memory.checkpoint import read_memory, write_memory
 from no_time_to_train.models.segmenter import Segmenter
-from no_time_to_train.proposers.point_grid import build_proposer
-from no_time_to_train.structures import Reference, Target
+from no_time_to_train.proposers import build_proposer
+from no_time_to_train.structures import Reference
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
 """A file or PIL image, turned as its EXIF says, or an array (H, W, 3) uint8, RGB, as it is."""
 
-CONTEXT_RATIO = 0.2
+DATASETS = DatasetsConfig()
+LOADING = DataLoadConfig()
 
 
 class FewShotSegmenter:
@@ -74,12 +69,116 @@ class FewShotSegmenter:
     """
 
     def __init__(
-        self, config: ModelConfig, image_size: int | None = None, device: str | None = None
+        self,
+        segmenter: Segmenter,
+        *,
+        crop_size: int,
+        image_size: int,
+        context_ratio: float = DATASETS.fill_memory.context_ratio,
+        orientations: tuple[Orientation, Orientation] = ("auto", "auto"),
+        wanted: Sequence[str] | None = None,
+        batch_size: int = 1,
+        threshold: float = 0.5,
     ) -> None:
+        """Put the parts together; `from_preset`, `from_config` and `from_settings` build them.
+
+        Args:
+            segmenter: With both networks, on the device that it is to run on.
+            crop_size: Side of the crops of examples, the encoder's input, in pixels.
+            image_size: Side of the square that images to segment are resized to, in pixels.
+            context_ratio: How much wider than the instance's box a crop is.
+            orientations: Whether pictures of examples, and pictures to segment, are turned as
+                their EXIF orientation says (`auto`, `shown`) or read as they are stored.
+            wanted: Names that classes may have; by default any.
+            batch_size: Pictures of `segment_all` that go through the image encoders together.
+            threshold: Lowest score that predictions draw by default.
+        """
+        self._segmenter = segmenter
+        self._crop_size = crop_size
+        self._image_size = image_size
+        self._context_ratio = context_ratio
+        self._stored = [orientation == "stored" for orientation in orientations]
+        self._wanted = wanted
+        self._batch_size = batch_size
+        self._threshold = threshold
+        self._lock = RLock()
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names by label; a copy, changing it changes no class."""
+        return list(self._segmenter.memory.class_names)
+
+    @classmethod
+    def from_preset(
+        cls,
+        sam2: Sam2Name = "sam2_hiera_l.yaml",
+        sam2_checkpoint: str | Path = ModelConfig.sam2_ckpt_path,
+        encoder: str = "dinov2_large",
+        encoder_checkpoint: str | Path = ModelConfig.encoder_ckpt_path,
+        encoder_image_size: int | None = None,
+        device: str | None = None,
+    ) -> FewShotSegmenter:
+        """Build from the names of two presets and their official checkpoints.
+
+        Args:
+            sam2: SAM 2 preset.
+            sam2_checkpoint: Its weights.
+            encoder: DINOv2 preset, or timm/NAME.
+            encoder_checkpoint: Its weights; `download` lets timm fetch them.
+            encoder_image_size: Side of its square input in pixels, by default its own.
+            device: As for `from_settings`.
+        """
+        check_preset(sam2, "sam2")
+        check_preset(encoder, "encoder")
+        if encoder_image_size is not None:
+            check_side(encoder_image_size, "encoder_image_size")
+        config = ModelConfig(
+            sam2_cfg_file=sam2,
+            sam2_ckpt_path=str(check_path(sam2_checkpoint, "sam2_checkpoint")),
+            encoder_cfg=EncoderConfig(name=encoder, img_size=encoder_image_size),
+            encoder_ckpt_path=str(check_path(encoder_checkpoint, "encoder_checkpoint")),
+        )
+        return cls.from_settings(config, device=device)
+
+    @classmethod
+    def from_config(cls, *paths: str | Path, device: str | None = None) -> FewShotSegmenter:
+        """Build from the YAML files that the command line takes, later ones winning.
+
+        All of their settings count that have a meaning for pictures handed over one by one: not
+        the files and numbers of data sets, and of the trainer only the accelerator.
+
+        Args:
+            paths: Such as configs/matching_cdfsod_template.yaml, configs/sam2_hiera_t.yaml.
+            device: As for `from_settings`; by default that of `trainer.accelerator`, if given.
+
+        Raises:
+            InputError: A file is missing, or names a setting that does not exist.
+        """
+        settings = read_configs(paths)
+        return cls.from_settings(
+            settings.model,
+            settings.datasets,
+            settings.loading,
+            settings.image_size,
+            settings.device if device is None else device,
+        )
+
+    @classmethod
+    def from_settings(
+        cls,
+        config: ModelConfig,
+        datasets: DatasetsConfig = DATASETS,
+        loading: DataLoadConfig = LOADING,
+        image_size: int | None = None,
+        device: str | None = None,
+    ) -> FewShotSegmenter:
         """Build both networks.
 
         Args:
-            config: Presets, checkpoints and settings; sizes of the memory bank do not matter here.
+            config: Presets, checkpoints and settings; the number of classes does not matter here.
+            datasets: How pictures of examples, and pictures to segment, are treated, and the names
+                that classes may have; not their files, and their sizes are those of the networks.
+            loading: The batch size.
             image_size: Side of SAM 2's square input in pixels, by default the preset's.
             device: Such as `cpu` or `cuda:1`; by default the GPU where there is one.
 
@@ -90,63 +189,24 @@ class FewShotSegmenter:
         check_config(config)
         if image_size is not None:
             check_side(image_size, "image_size")
-        self.config = config
-        self._lock = RLock()
-        self._class_names: list[str] = []
-        self._segmenter = Segmenter(
-            config.sam2_infer_cfgs, build_encoder(config), build_proposer(config, image_size)
+        references = datasets.fill_memory
+        wanted: Sequence[str] | None = references.cat_names
+        if wanted is None and references.class_split is not None:
+            wanted = class_names_of(references.class_split)
+        encoder, proposer = build_encoder(config), build_proposer(config, image_size)
+        memory = Memory.from_config(config)
+        memory.encoder = EncoderSpec(config.encoder_cfg.name, input_size(encoder))
+        segmenter = Segmenter(config.sam2_infer_cfgs, encoder, proposer, memory=memory)
+        return cls(
+            segmenter.to(where),
+            crop_size=input_size(encoder),
+            image_size=proposer.image_size,
+            context_ratio=references.context_ratio,
+            orientations=(references.orientation, datasets.test.orientation),
+            wanted=wanted,
+            batch_size=loading.batch_size,
+            threshold=config.test.vis_thr,
         )
-        self._segmenter.to(where)
-
-    @property
-    def class_names(self) -> list[str]:
-        """Names by label; a copy, changing it changes no class."""
-        return list(self._class_names)
-
-    @classmethod
-    def from_preset(
-        cls,
-        sam2: Sam2Name = "sam2_hiera_l.yaml",
-        sam2_checkpoint: str | Path = ModelConfig.sam2_ckpt_path,
-        encoder: EncoderName = "dinov2_large",
-        encoder_checkpoint: str | Path = ModelConfig.encoder_ckpt_path,
-        encoder_image_size: int = EncoderConfig.img_size,
-        device: str | None = None,
-    ) -> FewShotSegmenter:
-        """Build from the names of two presets and their official checkpoints.
-
-        Args:
-            sam2: SAM 2 preset.
-            sam2_checkpoint: Its weights.
-            encoder: DINOv2 preset.
-            encoder_checkpoint: Its weights.
-            encoder_image_size: Side of DINOv2's square input in pixels.
-            device: As in the constructor.
-        """
-        check_preset(sam2, "sam2")
-        check_preset(encoder, "encoder")
-        check_side(encoder_image_size, "encoder_image_size")
-        config = ModelConfig(
-            sam2_cfg_file=sam2,
-            sam2_ckpt_path=str(check_path(sam2_checkpoint, "sam2_checkpoint")),
-            encoder_cfg=EncoderConfig(name=encoder, img_size=encoder_image_size),
-            encoder_ckpt_path=str(check_path(encoder_checkpoint, "encoder_checkpoint")),
-        )
-        return cls(config, device=device)
-
-    @classmethod
-    def from_config(cls, *paths: str | Path, device: str | None = None) -> FewShotSegmenter:
-        """Build from the YAML files that the command line takes, later ones winning.
-
-        Args:
-            paths: Such as configs/matching_cdfsod_template.yaml, configs/sam2_hiera_t.yaml.
-            device: As in the constructor.
-
-        Raises:
-            InputError: A file is missing, or names a setting that does not exist.
-        """
-        config, size = read_configs(paths)
-        return cls(config, image_size=size, device=device)
 
     def remember(
         self, image: Picture, mask: npt.ArrayLike | str | Path | Image.Image, name: str
@@ -165,8 +225,14 @@ class FewShotSegmenter:
                 their examples are gone.
         """
         name = check_name(name)
-        pixels = to_tensor(_open(image))  # (3, H, W)
-        inside = torch.from_numpy(to_mask(mask, f"the mask of this {name}"))  # (H, W)
+        if self._wanted is not None and name not in self._wanted:
+            raise InputError(
+                f"name is {name!r}, which is none of the classes of the configuration "
+                f"({listed(self._wanted)}); change its cat_names or class_split, or the name"
+            )
+        as_stored = self._stored[0]
+        pixels = to_tensor(_open(image, as_stored))  # (3, H, W)
+        inside = torch.from_numpy(to_mask(mask, f"the mask of this {name}", as_stored))  # (H, W)
         if inside.shape != pixels.shape[1:]:
             raise InputError(
                 f"the mask of this {name} is {tuple(inside.shape)}, but its image is "
@@ -177,31 +243,25 @@ class FewShotSegmenter:
         with self._lock:
             self._learn(*self._crop(pixels, inside), name)
 
-    def _learn(self, crop: torch.Tensor, mask: torch.Tensor, name: str) -> None:
-        segmenter, names = self._segmenter, self._class_names
-        if segmenter.statistics is not None and not segmenter.bank.summaries:
-            raise InputError(
-                "a memory that was saved after finalise() cannot learn; start a new one"
-            )
+    def _learn(self, crop: Tensor, mask: Tensor, name: str) -> None:
+        memory = self._segmenter.memory
+        names = memory.class_names
         index = names.index(name) if name in names else len(names)
-        slot = len(segmenter.bank.references_of(index))
+        slot = sum(other == index for other, _ in memory.references)
         source = f"example {slot + 1} of {name}"
-        segmenter.remember([Reference(crop, mask, index, slot, 0, slot, source)])
-        segmenter.statistics = None
+        self._segmenter.remember([Reference(crop, mask, index, slot, 0, slot, source)])
         if index == len(names):
             names.append(name)
 
-    def _crop(
-        self, pixels: torch.Tensor, inside: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _crop(self, pixels: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
         rows, columns = inside.any(dim=1).nonzero(), inside.any(dim=0).nonzero()
         x, y = int(columns[0]), int(rows[0])
         bbox = (x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
-        box = crop_box(bbox, CONTEXT_RATIO, *inside.shape)
-        return crop_and_resize(pixels, inside, box, self.config.encoder_cfg.img_size)
+        box = crop_box(bbox, self._context_ratio, *inside.shape)
+        return crop_and_resize(pixels, inside, box, self._crop_size)
 
     def finalise(self) -> None:
-        """Condense the examples into classes; more may be remembered later, and this repeated.
+        """Make classes of the examples; more may be remembered later, and this repeated.
 
         Classes that were loaded finalised stay as they are.
 
@@ -209,12 +269,7 @@ class FewShotSegmenter:
             InputError: Nothing was remembered.
         """
         with self._lock:
-            if self._segmenter.bank.summaries:
-                self._segmenter.finalise()
-            elif self._segmenter.statistics is None:
-                raise InputError(
-                    "there is nothing to finalise; call remember(image, mask, name) first"
-                )
+            self._segmenter.finalise()
 
     def segment(self, image: Picture) -> ImagePrediction:
         """Find every instance of the remembered classes.
@@ -226,35 +281,37 @@ class FewShotSegmenter:
             InputError: The classes were not finalised or loaded, or an example was remembered
                 since.
         """
-        picture = _open(image)
-        assert self._segmenter.proposer is not None
-        side = self._segmenter.proposer.network.image_size
-        resized = picture.resize((side, side), Image.Resampling.BICUBIC)
-        target = Target(to_pixels(resized), (picture.height, picture.width))
-        with self._lock:
-            self._check_finalised()
-            (found,) = self._segmenter.segment([target])
-            names = tuple(self._class_names)
-        return ImagePrediction(
-            found.masks.cpu(),
-            found.boxes.cpu(),
-            found.scores.cpu(),
-            found.labels.cpu(),
-            np.asarray(picture),
-            names,
-        )
+        (found,) = self._segment([image])
+        return found
 
-    def _check_finalised(self) -> None:
-        if self._segmenter.statistics is not None:
-            return
-        if self._segmenter.bank.summaries:
-            raise InputError(
-                "there are examples that no class is made of yet; call finalise() after the last "
-                "remember(), or after load() of a memory that is only filled"
+    def segment_all(self, images: Iterable[Picture]) -> Iterator[ImagePrediction]:
+        """Find every instance in each of many pictures, which go through the networks in batches.
+
+        Args:
+            images: The pictures to search.
+
+        Raises:
+            InputError: As by `segment`.
+        """
+        remaining = iter(images)
+        while batch := list(islice(remaining, self._batch_size)):
+            yield from self._segment(batch)
+
+    def _segment(self, images: Sequence[Picture]) -> list[ImagePrediction]:
+        pictures = [_open(image, as_stored=self._stored[1]) for image in images]
+        targets = [to_target(picture, self._image_size) for picture in pictures]
+        with self._lock:
+            predictions = self._segmenter.segment(targets)
+            names = tuple(self.class_names)
+        return [
+            ImagePrediction(
+                **vars(found.cpu()),
+                image=np.asarray(picture),
+                class_names=names,
+                threshold=self._threshold,
             )
-        raise InputError(
-            "there are no classes yet; call remember() and finalise(), or load() a memory"
-        )
+            for found, picture in zip(predictions, pictures, strict=True)
+        ]
 
     def save(self, path: str | Path) -> None:
         """Store the memory, finalised where it is; the command line reads it too.
@@ -268,16 +325,7 @@ class FewShotSegmenter:
         target = check_path(path)
         check_regular_file(target, "the memory")
         with self._lock:
-            if self._segmenter.statistics is not None:
-                tensors = statistics_to_tensors(self._segmenter.statistics)
-            elif self._segmenter.bank.summaries:
-                tensors = bank_to_tensors(self._segmenter.bank)
-            else:
-                raise InputError(
-                    "there is no memory to save; call remember(image, mask, name) first"
-                )
-            info = MemoryInfo(self.config.encoder_cfg.name, self.class_names)
-        write_memory(target, tensors, info)
+            write_memory(target, self._segmenter.memory)
 
     def load(self, path: str | Path) -> None:
         """Take up a memory in place of all that was remembered, finalised or loaded before.
@@ -288,40 +336,19 @@ class FewShotSegmenter:
         Raises:
             InputError: It is missing, unreadable, or of another encoder.
         """
-        memory = read_memory(check_path(path))
-        self._check_encoder(memory)
-        bank, statistics = MemoryBank(), None
-        if memory.kind is Kind.POSTPROCESSED:
-            statistics = statistics_from_tensors(memory.tensors)
-        else:
-            with memory.in_use():
-                bank = bank_from_tensors(memory.tensors, self._segmenter.most_patches)
-        names = memory.info.class_names if memory.info else []
+        segmenter, file = self._segmenter, read_memory(check_path(path))
+        assert segmenter.encoder is not None and segmenter.memory.encoder is not None
+        memory = file.load(segmenter.memory.emptied())
+        file.check_width(segmenter.memory.encoder.name, segmenter.encoder.width)
+        memory.class_names = memory.class_names or [f"class {i}" for i in range(file.size.classes)]
         with self._lock:
-            if statistics is None:
-                self._segmenter.statistics = None
-            else:
-                self._segmenter.use(statistics)
-            self._segmenter.bank = bank
-            self._class_names = list(names) or [f"class {i}" for i in range(memory.size.classes)]
-
-    def _check_encoder(self, memory: MemoryFile) -> None:
-        own = self.config.encoder_cfg.name
-        if memory.info and memory.info.encoder != own:
-            raise InputError(f"{memory.path} was filled with {memory.info.encoder}, this is {own}")
-        assert self._segmenter.encoder is not None
-        width = self._segmenter.encoder.width
-        if memory.size.channels != width:
-            raise InputError(
-                f"{memory.path} holds features of {memory.size.channels} channels, but {own} makes "
-                f"{width}; use the encoder that filled it"
-            )
+            segmenter.set_memory(memory)
 
 
-def _open(image: Picture) -> Image.Image:
-    """The picture as RGB, in the orientation it is shown in."""
+def _open(image: Picture, as_stored: bool) -> Image.Image:
+    """The picture as RGB, in the orientation it is shown in, or as stored."""
     if isinstance(image, str | Path):
-        return read_image(image)
+        return read_image(image, as_stored=as_stored)
     if isinstance(image, Image.Image):
-        return as_rgb(image, "the image")
+        return as_rgb(image, "the image", as_stored)
     return rgb_from_array(image, "the image")

@@ -63,6 +63,19 @@ class Annotation:
     """1 for an instance that Pascal VOC does not count."""
 
 
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One entry of a COCO results list, whatever its category."""
+
+    image_id: Id
+    bbox: Box | None
+    """[x, y, w, h] in pixels, (x, y) the upper left corner; None where there is a mask alone."""
+    segmentation: list[Any] | dict[str, Any] | None
+    """As in the json (polygons or RLE); None where there is nothing but the box."""
+    score: float
+    """The higher the better."""
+
+
 def parse_image(entry: dict[str, Any]) -> ImageInfo:
     """Read an entry of "images"; LVIS names the file in `coco_url` alone."""
     name = entry.get("file_name")
@@ -93,6 +106,19 @@ def parse_annotation(entry: dict[str, Any]) -> Annotation:
         _area(entry.get("area")),
         _flag(entry, "isimpossible"),
     )
+
+
+def parse_detection(entry: dict[str, Any]) -> Detection:
+    """Read an entry of a results list: it has a box or a segmentation, and a score."""
+    box: Any = entry.get("bbox")
+    score: Any = entry.get("score")
+    segmentation = _segmentation(entry.get("segmentation"))
+    if box is None and segmentation is None:
+        raise InputError('it has neither a "bbox" nor a "segmentation"')
+    if not _is_within(MAX_AREA, score):
+        raise InputError(f'"score" must be a finite number, got {brief(score)}')
+    box = None if box is None else _bbox(box)
+    return Detection(_id(entry, "image_id"), box, segmentation, float(score))
 
 
 def kind(value: Any) -> str:

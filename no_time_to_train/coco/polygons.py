@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from no_time_to_train.coco.boxes import xywh_to_xyxy
+
 Polygon = list[float]  # x, y, x, y, ... in pixels
 
 
@@ -27,4 +29,5 @@ def outer_polygons(mask: npt.NDArray[np.bool_]) -> list[Polygon]:
 
 def box_polygon(x: float, y: float, width: float, height: float) -> Polygon:
     """The outline of a box."""
-    return [x, y, x + width, y, x + width, y + height, x, y + height]
+    left, top, right, bottom = xywh_to_xyxy((x, y, width, height))
+    return [left, top, right, top, right, bottom, left, bottom]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 from pycocotools import mask as rle_codec
 
-from no_time_to_train.files import replacing
+from no_time_to_train.coco.boxes import xyxy_to_xywh
+from no_time_to_train.files import atomic_write
 
 if TYPE_CHECKING:  # torch takes seconds to import, and readers of records do without it
     from torch import Tensor
@@ -64,11 +65,11 @@ def to_records(
         CocoRecord(
             image_id=image_id,
             category_id=category_ids[label],
-            bbox=[x1, y1, x2 - x1, y2 - y1],
+            bbox=xyxy_to_xywh(box),
             score=score,
             segmentation=rle,
         )
-        for label, (x1, y1, x2, y2), score, rle in rows
+        for label, box, score, rle in rows
     ]
 
 
@@ -94,7 +95,7 @@ def warn_if_all_below(records: Sequence[CocoRecord], threshold: float) -> None:
 
 def write_records(path: Path, records: Iterable[CocoRecord]) -> None:
     """Write a COCO results file, one record per line; it appears whole or not at all."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write("[")
         for number, record in enumerate(records):
             file.write(",\n" if number else "\n")

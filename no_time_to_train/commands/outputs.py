@@ -11,37 +11,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from no_time_to_train.config import TestMode
 from no_time_to_train.errors import InputError
-from no_time_to_train.evaluation.coco import Evaluation
-from no_time_to_train.files import replacing
+from no_time_to_train.files import atomic_write
 
 if TYPE_CHECKING:
     from lightning import Trainer
 
+    from no_time_to_train.evaluation.coco import Evaluation
+
 LOG_FILES = ("config.yaml", "metrics.json", "metrics.csv")
 """In the log folder; an older metrics.csv is removed by the logger, also where it logs nothing."""
-WRITES_MEMORY = {TestMode.fill_memory, TestMode.postprocess_memory}
 VERSIONS_OF = ("no-time-to-train", "torch", "torchvision", "lightning", "numpy", "pycocotools")
-
-
-def named_outputs(settings: Any) -> dict[str, Path]:
-    """The files that flags of a `test` command name, by what the user calls them.
-
-    Args:
-        settings: Of the command, as parsed.
-    """
-    mode = settings.model.init_args.test_mode
-    outputs = {}
-    if mode in WRITES_MEMORY:
-        outputs["--out_path"] = Path(settings.out_path)
-    if mode is TestMode.test:
-        if settings.export_result is not None:
-            outputs["--export_result"] = Path(settings.export_result)
-        named = semantic_results_path(settings.coco_semantic_split, settings.n_shot, settings.seed)
-        if named:
-            outputs["the results file"] = named
-    return outputs
 
 
 def named_inputs(settings: Any) -> dict[str, Path | list[Path]]:
@@ -59,6 +39,8 @@ def named_inputs(settings: Any) -> dict[str, Path | list[Path]]:
         "dataset_cfgs.test.json_file": Path(datasets.test.json_file),
         "--config": [Path(config.absolute) for config in settings.config or ()],
     }
+    if model.proposer_cfg.file is not None:
+        inputs["model_cfg.proposer_cfg.file"] = Path(model.proposer_cfg.file)
     if settings.ckpt_path:
         inputs["--ckpt_path"] = Path(settings.ckpt_path)
     return inputs
@@ -87,17 +69,6 @@ def _log_folder(trainer: Trainer) -> Path:
             f"trainer.logger: {error.filename} is no folder of logs ({error.strerror}); change "
             "trainer.logger.save_dir"
         ) from None
-
-
-def semantic_results_path(split: int | None, shots: int | None, seed: int | None) -> Path | None:
-    """Results file of the semantic benchmark; its name has a part for each flag given."""
-    parts = [
-        f"semantic_split_{split}" if split is not None else "",
-        f"{shots}shot" if shots is not None else "",
-        f"{seed}seed" if seed is not None else "",
-    ]
-    name = "_".join(part for part in parts if part)
-    return Path("inst_to_segm") / f"coco_inst_{name}_results.json" if name else None
 
 
 def write_metrics(
@@ -134,7 +105,7 @@ def write_metrics(
         "versions": {"python": platform.python_version()} | versions(VERSIONS_OF),
         "config": config,
     }
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         json.dump(content, file, indent=2)
         file.write("\n")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,9 +21,6 @@ from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file
 
 logger = logging.getLogger(__name__)
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 SAM1_TENSOR = "image_encoder.patch_embed.proj.weight"
 """In every checkpoint of the first SAM, and in none of SAM 2."""
@@ -48,35 +45,26 @@ class BoxSegmenter(Protocol):
 
 @dataclass(frozen=True)
 class Sam2Boxes:
-    """SAM 2 with boxes as prompts; of its four masks the one meant for a prompt without doubt."""
+    """SAM 2 with boxes as prompts."""
 
-    model: Any
-    """A `sam2.ImageModel`."""
-    device: torch.device
-    """Where the model is."""
+    draw: Callable[[Tensor, Tensor, tuple[int, int]], Tensor]
+    """From an image (1, 3, S, S) in [0, 1], boxes (P, 4) xyxy in pixels of the image at its own
+    (height, width), and that size, to mask logits (P, h, w)."""
+    side: int
+    """S, the side of SAM 2's square input in pixels."""
     batch_size: int
-    """Boxes decoded at once."""
+    """Masks brought to the image's size at once."""
 
     def __call__(self, image: Image.Image, boxes: npt.NDArray[np.float32]) -> Masks:
-        """See `BoxSegmenter`; image and boxes are squeezed into the model's square frame."""
-        features = self.model.encode(self._frame(image))
-        scale = self.model.image_size / np.array([image.width, image.height] * 2, np.float32)
-        scaled = torch.from_numpy(boxes * scale).to(self.device)  # (P, 4)
+        """See `BoxSegmenter`."""
+        square = image.resize((self.side, self.side), Image.Resampling.BICUBIC)
+        size = (image.height, image.width)
+        logits = self.draw(to_tensor(square)[None], torch.from_numpy(boxes), size)
         masks = []
-        for chunk in scaled.split(self.batch_size):
-            logits, _ = self.model.predict_boxes(features, chunk)  # (P, 4, h, w)
-            size = (image.height, image.width)
-            full = F.interpolate(logits[:, :1], size, mode="bilinear", align_corners=False)
+        for chunk in logits[:, None].split(self.batch_size):
+            full = F.interpolate(chunk, size, mode="bilinear", align_corners=False)
             masks.append((full[:, 0] > 0).cpu().numpy())  # (P, H, W)
         return np.concatenate(masks)
-
-    def _frame(self, image: Image.Image) -> Tensor:
-        """The image as SAM 2 takes it, (1, 3, S, S), ImageNet-normalised."""
-        side = self.model.image_size
-        frame = to_tensor(image.resize((side, side), Image.Resampling.BICUBIC))
-        mean = torch.tensor(IMAGENET_MEAN)[:, None, None]
-        std = torch.tensor(IMAGENET_STD)[:, None, None]
-        return ((frame - mean) / std)[None].to(self.device)
 
 
 @dataclass(frozen=True)

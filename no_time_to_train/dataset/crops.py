@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
+from no_time_to_train.coco.boxes import xywh_to_xyxy
 from no_time_to_train.errors import InputError
 
 PixelBox = tuple[int, int, int, int]
@@ -30,8 +31,7 @@ def crop_box(bbox: Sequence[float], context_ratio: float, height: int, width: in
     Raises:
         InputError: The box has no pixel in the image.
     """
-    x, y, w, h = bbox
-    x1, y1, x2, y2 = int(x), int(y), int(x + w), int(y + h)
+    x1, y1, x2, y2 = map(int, xywh_to_xyxy(bbox))
     half = max(x2 - x1, y2 - y1) * (1 + context_ratio) / 2
     center_x, center_y = (x1 + x2) / 2, (y1 + y2) / 2
     left, top = max(int(center_x - half), 0), max(int(center_y - half), 0)

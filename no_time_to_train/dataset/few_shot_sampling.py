@@ -22,6 +22,7 @@ from no_time_to_train.coco.annotations import (
     Id,
     ImageInfo,
 )
+from no_time_to_train.coco.boxes import pixel_corners, xywh_to_xyxy
 from no_time_to_train.dataset.benchmarks import data_root
 from no_time_to_train.dataset.class_splits import (
     benchmark_of,
@@ -123,9 +124,9 @@ def _is_valid(annotation: Annotation, image: ImageInfo) -> bool:
     """Whether the instance is a single one, large enough and clear of the image border."""
     if image.height is None or image.width is None:
         raise InputError(f"image {image.id!r} has no height and width in the json; add them")
-    x, y, w, h = annotation.bbox
-    clear = min(x, y, image.width - (x + w), image.height - (y + h)) >= MIN_BORDER
-    return not annotation.iscrowd and min(w, h) >= MIN_SIDE and clear
+    left, top, right, bottom = xywh_to_xyxy(annotation.bbox)
+    clear = min(left, top, image.width - right, image.height - bottom) >= MIN_BORDER
+    return not annotation.iscrowd and min(annotation.bbox[2:]) >= MIN_SIDE and clear
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -172,8 +173,7 @@ def _plot(
     )
     for picture in plan:
         image, mask = read_instance(picture)
-        x, y, w, h = picture.annotation.bbox
-        instance = Instance(mask, box=(x, y, x + w - 1, y + h - 1), label=0)
+        instance = Instance(mask, pixel_corners(picture.annotation.bbox), label=0)
         save_picture(picture.target, draw_instances(image, [instance], [picture.class_name]))
     logger.info("%s: %d pictures", folder, len(plan))
 

@@ -71,14 +71,17 @@ class _Stored:
         return _turned(self.picture, self.orientation)
 
 
-def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode an image file completely, as RGB, in the orientation it is shown in.
+def read_image(
+    path: str | Path, max_pixels: int = MAX_PIXELS, as_stored: bool = False
+) -> Image.Image:
+    """Decode an image file completely, as RGB, in the orientation it is shown in, or as stored.
 
     Raises:
         InputError: The file is missing, no image, damaged, has more than `max_pixels`, or values
             that are no colours.
     """
-    return _decode(path, max_pixels).shown()
+    stored = _decode(path, max_pixels)
+    return stored.picture if as_stored else stored.shown()
 
 
 def read_entry(
@@ -110,18 +113,20 @@ def read_entry(
     return picture, replace(image, height=picture.height, width=picture.width)
 
 
-def as_rgb(picture: Image.Image, name: str) -> Image.Image:
-    """A PIL image as RGB, in the orientation it is shown in.
+def as_rgb(picture: Image.Image, name: str, as_stored: bool = False) -> Image.Image:
+    """A PIL image as RGB, in the orientation it is shown in, or as stored.
 
     Args:
         picture: Of any mode.
         name: For messages.
+        as_stored: Whether its EXIF orientation does not count.
 
     Raises:
         InputError: Its file is damaged or closed, or its values are no colours.
     """
     try:
-        return _load(picture, name).shown()
+        stored = _load(picture, name)
+        return stored.picture if as_stored else stored.shown()
     except InputError:
         raise
     except Exception as error:

@@ -22,13 +22,14 @@ TAKEN = (
 )
 
 
-def to_mask(mask: Any, what: str) -> Mask:
+def to_mask(mask: Any, what: str, as_stored: bool = False) -> Mask:
     """Turn a mask in any of the forms that are taken into booleans.
 
     Args:
         mask: An array, nested list or CPU tensor (H, W) of numbers; a PIL image or the path of one:
             grey values, palette indices, or colours of which any is non-zero.
         what: Which one it is, for messages.
+        as_stored: Whether the EXIF orientation of a picture does not count.
 
     Returns:
         (H, W), true on the instance.
@@ -37,9 +38,9 @@ def to_mask(mask: Any, what: str) -> Mask:
         InputError: It is something else, holds NaN, or its file cannot be used.
     """
     if isinstance(mask, str | Path):
-        return _of_picture(_read(Path(mask), what), what)
+        mask = _read(Path(mask), what)
     if isinstance(mask, Image.Image):
-        return _of_picture(mask, what)
+        return _of_picture(mask if as_stored else ImageOps.exif_transpose(mask), what)
     return _of_array(mask, what)
 
 
@@ -73,7 +74,7 @@ def _of_picture(picture: Image.Image, what: str) -> Mask:
             f"{what} has an alpha channel (mode {picture.mode}), so that colour and transparency "
             'contradict each other; convert it, as with .convert("L")'
         )
-    values = np.asarray(ImageOps.exif_transpose(picture))  # (H, W) or (H, W, bands)
+    values = np.asarray(picture)  # (H, W) or (H, W, bands)
     inside: Mask = (values != 0).reshape(*values.shape[:2], -1).any(axis=2)
     return inside
 

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from no_time_to_train.coco.annotations import Id
 from no_time_to_train.errors import InputError
-from no_time_to_train.files import check_regular_file, replacing
+from no_time_to_train.files import atomic_write, check_regular_file
 
 MAX_BYTES = 100_000_000
 """All of COCO train2017 as references takes a third of it."""
@@ -66,7 +66,7 @@ def write_reference_set(
 ) -> None:
     """Write a reference set as a pickle of plain dicts and lists."""
     plain = {category: [asdict(pick) for pick in picks] for category, picks in references.items()}
-    with replacing(Path(path), "wb") as file:
+    with atomic_write(Path(path), "wb") as file:
         pickle.dump(plain, file, protocol=4)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,14 @@ from no_time_to_train.dataset.class_splits import wanted_categories
 from no_time_to_train.dataset.crops import PixelBox, crop_and_resize, crop_box
 from no_time_to_train.dataset.images import existing_paths, read_entry, to_tensor
 from no_time_to_train.dataset.reference_set import ReferencePick, read_reference_set
-from no_time_to_train.errors import InputError
+from no_time_to_train.errors import InputError, listed
 from no_time_to_train.structures import Reference
 
+logger = logging.getLogger(__name__)
+
 SETTINGS = "dataset_cfgs.fill_memory"
+MAX_SHOWN = 20
+"""Classes that a message names."""
 
 Picks = Mapping[int, Sequence[ReferencePick]]
 
@@ -54,7 +59,7 @@ class ReferenceDataset(Dataset[Reference]):
         config: Files, classes and crop settings.
 
     Raises:
-        InputError: A file is missing or damaged, a class has another number of references than
+        InputError: A file is missing or damaged, a class has no reference or more than
             `memory_length`, or a reference names an annotation that cannot serve.
     """
 
@@ -118,21 +123,26 @@ class ReferenceDataset(Dataset[Reference]):
 def _check_counts(
     picks: Picks, categories: Sequence[Category], config: FillMemoryDataConfig
 ) -> None:
-    """Each wanted class has as many references as memory slots."""
+    """Each wanted class has a reference, and none has more than there are places for."""
+    length = config.memory_length
     counts = {category.name: len(picks.get(category.id, [])) for category in categories}
     without = [name for name, count in counts.items() if count == 0]
     if without:
         raise InputError(
-            f"{config.memory_pkl} holds no references for {', '.join(without)}; make it for these "
-            f"classes, or leave them out of {SETTINGS}.cat_names or class_split"
+            f"{config.memory_pkl} holds no references for {listed(without, MAX_SHOWN)}; make it "
+            f"for these classes, or leave them out of {SETTINGS}.cat_names or class_split"
         )
-    others = [f"{name} has {n}" for name, n in counts.items() if n != config.memory_length]
-    if others:
+    more = [f"{name} has {count}" for name, count in counts.items() if count > length]
+    if more:
         raise InputError(
-            f"{SETTINGS}.memory_length is {config.memory_length} references per class, but in "
-            f"{config.memory_pkl} {', '.join(others)}; set memory_length and "
+            f"{SETTINGS}.memory_length is {length} references per class, but in "
+            f"{config.memory_pkl} {listed(more, MAX_SHOWN)}; set memory_length and "
             "model_cfg.memory_bank_cfg.length to that, or make the reference set again"
         )
+    fewer = [f"{name} has {count}" for name, count in counts.items() if count < length]
+    if fewer:
+        shown = listed(fewer, MAX_SHOWN)
+        logger.info("Fewer than %d references in %s: %s", length, config.memory_pkl, shown)
 
 
 def _examples(

@@ -22,14 +22,17 @@ import numpy as np
 import numpy.typing as npt
 
 from no_time_to_train.coco.annotations import Category, CocoAnnotations, Id, ImageInfo
+from no_time_to_train.coco.boxes import pixel_corners, xywh_to_xyxy
 from no_time_to_train.coco.polygons import box_polygon, outer_polygons
 from no_time_to_train.config import Orientation, Sam2Name
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError
-from no_time_to_train.files import replacing
+from no_time_to_train.files import atomic_write
 from no_time_to_train.output_checks import Paths, prepare_outputs
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from no_time_to_train.dataset.box_segmenters import BoxSegmenter
 
 SAM1_TYPES = ("vit_h", "vit_l", "vit_b")
@@ -105,6 +108,7 @@ def load_segmenter(
         read_checkpoint,
         usable_device,
     )
+    from no_time_to_train.proposers.sam2_network import draw_boxes, encode_images
     from sam2 import build_sam2, identify_preset
 
     device = usable_device(device_name)
@@ -114,9 +118,15 @@ def load_segmenter(
         return load_sam1(checkpoint, content, model_type, device, batch_size)
     logger.info("%s: weights of SAM 2, %s; --model_type is not needed", checkpoint, preset)
     try:
-        return Sam2Boxes(build_sam2(preset, checkpoint).to(device), device, batch_size)
+        network = build_sam2(preset, checkpoint).to(device)
     except ValueError as error:
         raise InputError(f"--sam_checkpoint {checkpoint}: {error}") from None
+
+    def draw(image: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+        features = encode_images(network, image.to(device))
+        return draw_boxes(network, features, boxes, size, batch_size)
+
+    return Sam2Boxes(draw, network.image_size, batch_size)
 
 
 def complete_images(
@@ -140,8 +150,8 @@ def complete_images(
 
     for number, boxed in enumerate(job.images, start=1):
         image, _ = read_entry(boxed.info, boxed.path, orientation)
-        x, y, width, height = np.array([entry["bbox"] for entry in boxed.entries], np.float32).T
-        masks = segment(image, np.stack([x, y, x + width, y + height], axis=1))
+        columns = np.array([entry["bbox"] for entry in boxed.entries], np.float32).T
+        masks = segment(image, np.stack(xywh_to_xyxy(columns), axis=1))
         for entry, mask in zip(boxed.entries, masks, strict=True):
             complete(entry, mask)
         if picture_dir:
@@ -191,8 +201,7 @@ def _save_picture(
     class_index = {category.id: index for index, category in enumerate(categories)}
     instances = []
     for entry, mask in zip(boxed.entries, masks, strict=True):
-        x, y, width, height = entry["bbox"]
-        box = (x, y, x + width - 1, y + height - 1)
+        box = pixel_corners(entry["bbox"])
         instances.append(Instance(mask, box, class_index[entry["category_id"]]))
     drawn = draw_instances(image, instances, [category.name for category in categories])
     save_picture(picture_path(folder, boxed.info.file_name), drawn)
@@ -216,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     segment = load_segmenter(
         options.sam_checkpoint, options.model_type, options.device, options.batch_size
     )
-    with replacing(target) as file:
+    with atomic_write(target) as file:
         complete_images(job, segment, pictures, options.orientation)
         file.write(json.dumps(job.document))
     logger.info("%s: %d annotations with masks", target, len(job.document["annotations"]))

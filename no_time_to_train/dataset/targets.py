@@ -64,10 +64,20 @@ class TargetDataset(Dataset[Target]):
         """
         config = self._config
         picture, image = read_entry(self._images[index], self._paths[index], config.orientation)
-        side = config.image_size
-        return Target(
-            pixels=to_pixels(picture.resize((side, side), Image.Resampling.BICUBIC)),
-            original_size=(picture.height, picture.width),
-            image_id=image.id,
-            index=index,
-        )
+        return to_target(picture, config.image_size, image.id, index)
+
+
+def to_target(
+    picture: Image.Image, image_size: int, image_id: int | str = 0, index: int = 0
+) -> Target:
+    """Resize an image to the segmenter's square input, with PIL's own antialiasing.
+
+    Args:
+        picture: RGB.
+        image_size: Side of that input in pixels.
+        image_id: As in the COCO json.
+        index: Position in the data set.
+    """
+    resized = picture.resize((image_size, image_size), Image.Resampling.BICUBIC)
+    size = picture.height, picture.width
+    return Target(to_pixels(resized), size, image_id, index)

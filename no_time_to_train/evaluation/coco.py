@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from no_time_to_train.coco.annotations import CocoAnnotations, instance_area, run_lengths
+from no_time_to_train.coco.boxes import xywh_to_xyxy
 from no_time_to_train.coco.entries import Annotation, Id, ImageInfo
 from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.errors import InputError
@@ -158,8 +159,8 @@ def _stated_size(truths: Sequence[Annotation]) -> list[int] | None:
 
 def _enclosing_size(truths: Sequence[Annotation]) -> tuple[int, int]:
     """Height and width of a canvas that holds all boxes, as far as there can be such an image."""
-    boxes = [truth.bbox for truth in truths]
-    corners = [(math.ceil(y + height), math.ceil(x + width)) for x, y, width, height in boxes]
+    boxes = [xywh_to_xyxy(truth.bbox) for truth in truths]
+    corners = [(math.ceil(bottom), math.ceil(right)) for _, _, right, bottom in boxes]
     bottom, right = np.clip(np.max([(0, 0), *corners], axis=0), 0, MAX_CANVAS_SIDE).tolist()
     return bottom + 1, right + 1
 

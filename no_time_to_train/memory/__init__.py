@@ -1,1 +1,1 @@
-"""The reference memory: what is filled, condensed into classes, stored and read."""
+"""The reference memory: what is filled, finalised into classes, stored and read."""

@@ -1,76 +1,205 @@
-"""The reference memory: what is kept of each reference, and what a class amounts to."""
+"""The reference memory: what is filled, finalised into classes, stored and read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from no_time_to_train.memory.clusters import principal_components, spherical_kmeans
-from no_time_to_train.memory.prototypes import (
-    class_average,
-    leave_one_out_similarity,
-    weighted_mean,
+from no_time_to_train.config import ModelConfig
+from no_time_to_train.errors import InputError, listed
+from no_time_to_train.memory.statistics import (
+    ClassStatistics,
+    ReferenceSummary,
+    class_statistics,
+    overlapped_patches,
+    patch_weights,
+    summarise,
 )
+from no_time_to_train.structures import Reference
+
+logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 32 << 20
-"""Size of the blocks in which a bank keeps what it holds."""
+"""Size of the blocks in which a memory keeps what it holds."""
+PATCH_BYTES = 2 * 1024
+"""Of one patch: float16, as many channels as the published encoder has."""
+MAX_SHOWN = 20
+"""Classes that a message names."""
+UNFINISHED = (
+    "filled but not post-processed; run test_mode postprocess_memory on it, or in Python call "
+    "finalise() after the last remember()"
+)
 
 
-@dataclass(frozen=True)
-class ReferenceSummary:
-    """What the later stages read of one reference; its dense feature map is not kept."""
+class EncoderSpec(NamedTuple):
+    """What makes the features of a memory; those of another one cannot be compared with them."""
 
-    mean: Tensor
-    """(C,) mean patch feature, weighted by the patch mask."""
-    weight: float
-    """Sum of the patch mask."""
-    foreground_mean: Tensor
-    """(C,) unweighted mean over the patches with any mask on them."""
-    foreground_count: int
-    """Number of those patches."""
-    patches: Tensor
-    """(Q, C) float16: those patches, or an even sample of them, for the pictures."""
+    name: str
+    """As `encoder_cfg.name` gives it."""
+    img_size: int | None
+    """Side of its square input in pixels; None in memories that do not tell."""
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What is sent to other ranks; a view would bring along the block that it is a view of."""
-        return {
-            name: value.clone() if isinstance(value, Tensor) else value
-            for name, value in vars(self).items()
-        }
+    def __str__(self) -> str:
+        size = f" at {self.img_size} x {self.img_size} pixels" if self.img_size else ""
+        return f"{self.name}{size}"
 
 
-def summarise(features: Tensor, weights: Tensor, most_patches: int) -> ReferenceSummary:
-    """Condense one reference.
+class Memory:
+    """References by class and slot, and the statistics of the classes that they make.
+
+    References may arrive in any order, and classes may have different numbers of them. Adding one
+    voids the statistics, until `finalise` makes them anew. A memory that was stored finalised has
+    statistics and no references.
 
     Args:
-        features: (N, C) patch features.
-        weights: (N,) patch mask, not all zero.
-        most_patches: Foreground patches kept; more are sampled evenly.
-
-    Returns:
-        The summary, on the CPU.
+        encoder: What makes the features; None where it is not known.
+        class_names: By class index; empty where they are not known.
+        shots: Places per class in the file, some of which may stay empty; more where a class needs
+            them.
+        max_patches: Foreground patches kept per reference, for the pictures.
     """
-    foreground = features[weights > 0]  # (Q, C)
-    count = len(foreground)
-    sample = torch.linspace(0, count - 1, min(count, most_patches)).round().long()
-    return ReferenceSummary(
-        mean=weighted_mean(features, weights).float().cpu(),
-        weight=float(weights.sum()),
-        foreground_mean=foreground.mean(dim=0).float().cpu(),
-        foreground_count=count,
-        patches=foreground[sample.to(foreground.device)].half().cpu(),
-    )
 
+    def __init__(
+        self,
+        encoder: EncoderSpec | None = None,
+        class_names: Sequence[str] = (),
+        shots: int = 1,
+        max_patches: int = 1 << 20,
+    ) -> None:
+        self.encoder = encoder
+        self.class_names = list(class_names)
+        self.shots = shots
+        self.max_patches = max_patches
+        self._statistics: ClassStatistics | None = None
+        self.set_references({})
 
-def is_finite(summary: ReferenceSummary) -> bool:
-    """Whether there is no NaN in it, no infinity, and nothing that float16 cannot hold."""
-    most = torch.finfo(torch.float16).max
-    parts = (summary.mean, summary.foreground_mean, summary.patches)
-    return all(bool(values.abs().max() <= most) for values in parts)  # not so for NaN either
+    @classmethod
+    def from_config(
+        cls,
+        config: ModelConfig,
+        class_names: Sequence[str] = (),
+        shots: int = 1,
+    ) -> Memory:
+        """An empty memory for the encoder that settings name."""
+        encoder = EncoderSpec(config.encoder_cfg.name, config.encoder_cfg.img_size)
+        return cls(encoder, class_names, shots, max_patches(config))
+
+    def emptied(self) -> Memory:
+        """An empty memory for the same encoder."""
+        return Memory(self.encoder, max_patches=self.max_patches)
+
+    @property
+    def is_finalised(self) -> bool:
+        """Whether its classes are made of all its references."""
+        return self._statistics is not None
+
+    def check_finalised(self) -> None:
+        """Refuse to be used before its classes are made.
+
+        Raises:
+            InputError: They are not finalised, or there are none.
+        """
+        if self.references and not self.is_finalised:
+            raise InputError(f"the memory is {UNFINISHED}")
+        if not self.is_finalised:
+            raise InputError(
+                "there are no classes yet; call remember() and finalise(), or load() a memory"
+            )
+
+    @property
+    def statistics(self) -> ClassStatistics:
+        """The classes.
+
+        Raises:
+            InputError: As by `check_finalised`.
+        """
+        self.check_finalised()
+        assert self._statistics is not None
+        return self._statistics
+
+    def set_references(self, references: Mapping[tuple[int, int], ReferenceSummary]) -> None:
+        """Hold these references, by class index and slot, and no others; they are not copied."""
+        self.references = dict(references)
+        self._arena = Arena()
+
+    def set_statistics(self, statistics: ClassStatistics) -> None:
+        """Hold these classes, of which there are no references."""
+        self._statistics = statistics
+
+    def remember(self, reference: Reference, features: Tensor) -> None:
+        """Keep what the later stages need of one reference (stage 1).
+
+        Args:
+            reference: With its mask at crop size.
+            features: (N, C) its patch features, row-major over a square grid.
+
+        Raises:
+            InputError: The features are not finite, or the mask is empty.
+        """
+        weights = reference_weights(reference, math.isqrt(len(features)))
+        summary = summarise(features, weights.to(features.device), self.max_patches)
+        if not summary.is_finite():
+            raise not_finite(reference.source)
+        self.add(reference.class_index, reference.slot, summary)
+
+    def add(self, class_index: int, slot: int, summary: ReferenceSummary) -> None:
+        """Copy one reference into its place; the same place again replaces it.
+
+        Raises:
+            InputError: The references of its classes are gone.
+        """
+        if self.is_finalised and not self.references:
+            raise InputError(
+                "a memory that was saved after finalise() cannot learn; start a new one"
+            )
+        self.references[class_index, slot] = replace(
+            summary,
+            mean=self._arena.keep(summary.mean),
+            foreground_mean=self._arena.keep(summary.foreground_mean),
+            patches=self._arena.keep(summary.patches),
+        )
+        self._statistics = None
+
+    def by_class(self) -> list[list[ReferenceSummary]]:
+        """References of every class that has a name or a reference, each in slot order."""
+        used = 1 + max((index for index, _ in self.references), default=-1)
+        count = max(used, len(self.class_names))
+        classes: list[list[ReferenceSummary]] = [[] for _ in range(count)]
+        for index, slot in sorted(self.references):
+            classes[index].append(self.references[index, slot])
+        return classes
+
+    def finalise(self, kmeans_k: int, n_components: int) -> None:
+        """Make classes of the references (stage 2); classes that were stored finalised stay.
+
+        Args:
+            kmeans_k: Cluster centres per class, for the pictures.
+            n_components: Principal components per class, for the pictures.
+
+        Raises:
+            InputError: It holds nothing.
+            ValueError: A class has no reference.
+        """
+        if self.references:
+            classes = self.by_class()
+            self._report_fewer([len(references) for references in classes])
+            self._statistics = class_statistics(classes, kmeans_k, n_components, self.shots)
+        elif not self.is_finalised:
+            raise InputError("there is nothing to finalise; call remember(image, mask, name) first")
+
+    def _report_fewer(self, counts: Sequence[int]) -> None:
+        """Say in one line which classes have fewer references than there are places for."""
+        names = self.class_names or [f"class {index}" for index in range(len(counts))]
+        fewer = [f"{name} has {n}" for name, n in zip(names, counts, strict=True) if n < self.shots]
+        if fewer:
+            shown = listed(fewer, MAX_SHOWN)
+            logger.info("Classes with fewer than %d references: %s", self.shots, shown)
 
 
 class Arena:
@@ -94,108 +223,54 @@ class Arena:
         return free[:size].view(tensor.shape).copy_(tensor)
 
 
-class MemoryBank:
-    """Summaries by class and slot; the order in which they arrive does not matter.
+def max_patches(config: ModelConfig) -> int:
+    """Foreground patches kept per reference, so that all of them fit the memory set aside."""
+    bank = config.memory_bank_cfg
+    budget = bank.patch_memory_mb * 2**20 // (bank.category_num * bank.length * PATCH_BYTES)
+    return max(budget, config.sam2_infer_cfgs.kmeans_k)
+
+
+def reference_weights(reference: Reference, grid: int) -> Tensor:
+    """Patch weights of a reference.
+
+    One that vanishes at patch resolution counts the patches it touches, with a warning.
 
     Args:
-        summaries: What it holds already; not copied.
-    """
+        reference: With its mask at crop size.
+        grid: Patches per side.
 
-    def __init__(self, summaries: Mapping[tuple[int, int], ReferenceSummary] | None = None) -> None:
-        self.summaries = dict(summaries or {})
-        self._arena = Arena()
-
-    def add(self, class_index: int, slot: int, summary: ReferenceSummary) -> None:
-        """Copy one reference into its place; the same place again replaces it."""
-        self.summaries[class_index, slot] = replace(
-            summary,
-            mean=self._arena.keep(summary.mean),
-            foreground_mean=self._arena.keep(summary.foreground_mean),
-            patches=self._arena.keep(summary.patches),
-        )
-
-    def references_of(self, class_index: int) -> list[ReferenceSummary]:
-        """References of one class, in slot order."""
-        slots = sorted(slot for index, slot in self.summaries if index == class_index)
-        return [self.summaries[class_index, slot] for slot in slots]
-
-    def by_class(self) -> list[list[ReferenceSummary]]:
-        """References of every class up to the highest class index, each in slot order."""
-        count = 1 + max((index for index, _ in self.summaries), default=-1)
-        classes: list[list[ReferenceSummary]] = [[] for _ in range(count)]
-        for index, slot in sorted(self.summaries):
-            classes[index].append(self.summaries[index, slot])
-        return classes
-
-
-@dataclass(frozen=True)
-class ClassStatistics:
-    """What stage 3 and the pictures read; arXiv 2507.02798, section 3."""
-
-    counts: Tensor
-    """(K,) int64 references per class."""
-    instance_means: Tensor
-    """(K, S, C) mean feature per reference; zeros from a class's count on."""
-    class_means: Tensor
-    """(K, C) mean over all foreground patches of a class, weighted by the patch masks."""
-    instance_similarity: Tensor
-    """(K,) how alike the references of a class are, in [0, 1]."""
-    centres: Tensor
-    """(K, k, C) k-means centres of the foreground patches, unit length."""
-    pca_mean: Tensor
-    """(K, C) mean of the foreground patches."""
-    pca_components: Tensor
-    """(K, n, C) principal components of the foreground patches."""
-
-
-def class_statistics(bank: MemoryBank, kmeans_k: int, n_components: int) -> ClassStatistics:
-    """Condense a filled bank (stage 2).
-
-    Args:
-        bank: At least one reference per class.
-        kmeans_k: Cluster centres per class.
-        n_components: Principal components per class.
+    Returns:
+        (grid * grid,) float, not all zero.
 
     Raises:
-        ValueError: A class has no reference.
+        InputError: The mask has no pixel at all.
     """
-    classes = bank.by_class()
-    empty = [str(index) for index, references in enumerate(classes) if not references]
-    if empty or not classes:
-        raise ValueError(f"classes without references: {', '.join(empty) or 'all'}")
-    means, weights = _padded_means(classes)
-    pictures = [_picture_statistics(references, kmeans_k, n_components) for references in classes]
-    return ClassStatistics(
-        counts=torch.tensor([len(references) for references in classes]),
-        instance_means=means,
-        class_means=class_average(means, weights),
-        instance_similarity=torch.stack([_similarity(references) for references in classes]),
-        centres=torch.stack([centres for centres, _, _ in pictures]),
-        pca_mean=torch.stack([mean for _, mean, _ in pictures]),
-        pca_components=torch.stack([components for _, _, components in pictures]),
+    weights = patch_weights(reference.mask, grid)
+    if weights.any():
+        return weights
+    weights = overlapped_patches(reference.mask, grid)
+    if not weights.any():
+        raise InputError(
+            f"the mask of {reference.source} is empty; "
+            "redraw it or take it out of the reference set"
+        )
+    logger.warning(
+        "%s vanishes at patch resolution (%d x %d); the %d patches that it overlaps stand in",
+        reference.source,
+        grid,
+        grid,
+        int(weights.sum()),
     )
+    return weights
 
 
-def _padded_means(classes: list[list[ReferenceSummary]]) -> tuple[Tensor, Tensor]:
-    longest = max(len(references) for references in classes)
-    width = len(classes[0][0].mean)
-    means = torch.zeros(len(classes), longest, width)  # (K, S, C)
-    weights = torch.zeros(len(classes), longest)  # (K, S)
-    for index, references in enumerate(classes):
-        means[index, : len(references)] = torch.stack([each.mean for each in references])
-        weights[index, : len(references)] = torch.tensor([each.weight for each in references])
-    return means, weights
+def not_finite(source: str) -> InputError:
+    """What to say of features that no class can be compared with.
 
-
-def _similarity(references: list[ReferenceSummary]) -> Tensor:
-    return leave_one_out_similarity(
-        torch.stack([each.foreground_mean for each in references]),  # (S, C)
-        torch.tensor([each.foreground_count for each in references]),  # (S,)
+    Args:
+        source: Of which reference or image they are.
+    """
+    return InputError(
+        f"the features of {source} are not finite; use other weights of the encoder, or the "
+        "precision float32"
     )
-
-
-def _picture_statistics(
-    references: list[ReferenceSummary], kmeans_k: int, n_components: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    patches = torch.cat([each.patches for each in references]).float()  # (Q, C)
-    return spherical_kmeans(patches, kmeans_k), *principal_components(patches, n_components)

@@ -1,7 +1,7 @@
 """What a memory consists of: the tensors of each kind, their shapes, types and values.
 
 There are three kinds: filled by this code (one summary per reference), filled by the published
-code (dense feature maps), and post-processed, which both codes store alike.
+code (dense feature maps), and finalised (post-processed), which both codes store alike.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from no_time_to_train.errors import InputError
+from no_time_to_train.errors import InputError, listed
 
 MAX_FEATURE = torch.finfo(torch.float16).max
 """As patches are kept in float16; far above every feature that leaves a layer norm."""
@@ -31,7 +31,7 @@ class Kind(Enum):
 
     FILLED = "filled"
     DENSE = "filled by the published code"
-    POSTPROCESSED = "post-processed"
+    FINALISED = "finalised"
 
 
 class MemorySize(NamedTuple):
@@ -50,36 +50,36 @@ class Entry:
     """Lengths by letter: K classes, S shots, C channels, N patches of an image, Q patches kept of
     all references, k cluster centres, n principal components."""
     types: tuple[torch.dtype, ...] = FLOATS
-    least: float = -MAX_FEATURE
-    most: float = MAX_FEATURE
+    min_value: float = -MAX_FEATURE
+    max_value: float = MAX_FEATURE
     used: bool = False
     """Whether only the places of references count, of all (K, S)."""
     nan: bool = False
     """Whether NaN may stand for a value that does not exist."""
     read: bool = True
-    """Whether the values are looked at here; dense maps are, where they are condensed."""
+    """Whether the values are looked at here; dense maps are, where they are summarised."""
 
 
 COMMON = {
-    "mem_fill_counts": Entry("K", INTEGERS, least=1),
+    "mem_fill_counts": Entry("K", INTEGERS, min_value=1),
     "mem_feats_ins_avg": Entry("KSC", used=True),
 }
 LAYOUTS: Mapping[Kind, Mapping[str, Entry]] = {
     Kind.FILLED: COMMON
     | {
         "mem_feats_fg_avg": Entry("KSC", used=True),
-        "mem_mask_sums": Entry("KS", least=1e-38, most=MAX_COUNT, used=True),
-        "mem_fg_counts": Entry("KS", INTEGERS, least=1, most=MAX_COUNT, used=True),
-        "mem_patch_counts": Entry("KS", INTEGERS, least=1, most=MAX_COUNT, used=True),
+        "mem_mask_sums": Entry("KS", min_value=1e-38, max_value=MAX_COUNT, used=True),
+        "mem_fg_counts": Entry("KS", INTEGERS, min_value=1, max_value=MAX_COUNT, used=True),
+        "mem_patch_counts": Entry("KS", INTEGERS, min_value=1, max_value=MAX_COUNT, used=True),
         "mem_patches": Entry("QC"),
     },
     Kind.DENSE: COMMON
     | {
         "mem_feats_ins_avg": Entry("KSC", read=False),
         "mem_feats": Entry("KSNC", read=False),
-        "mem_masks": Entry("KSN", least=0, used=True),
+        "mem_masks": Entry("KSN", min_value=0, used=True),
     },
-    Kind.POSTPROCESSED: COMMON
+    Kind.FINALISED: COMMON
     | {
         "mem_feats_avg": Entry("KC"),
         # The published code compares the only reference of a class with none.
@@ -103,7 +103,7 @@ def kind_of(tensors: Mapping[str, Tensor]) -> Kind:
     if flag.dtype not in (torch.bool, *INTEGERS) or flag.numel() != 1:
         raise InputError(f"mem_postprocessed is {_described(flag)} instead of one truth value")
     if flag.any():
-        return Kind.POSTPROCESSED
+        return Kind.FINALISED
     return Kind.DENSE if "mem_feats" in tensors else Kind.FILLED
 
 
@@ -168,20 +168,19 @@ def _check_counts(counts: Tensor, shots: int) -> None:
 def _check_vanished(tensors: Mapping[str, Tensor], places: Tensor) -> None:
     """Refuse references without any patch.
 
-    The published code stores them: as NaN once post-processed, as a mask of zeros before.
+    The published code stores them: as NaN once finalised, as a mask of zeros before.
     """
     masks = tensors.get("mem_masks")
     if masks is None or masks.shape[:2] != places.shape or masks.ndim != 3:
         return
     vanished = places & (masks.sum(dim=2) == 0)  # (K, S)
-    if kind_of(tensors) is Kind.POSTPROCESSED:
+    if kind_of(tensors) is Kind.FINALISED:
         vanished &= tensors["mem_feats_ins_avg"].isnan().any(dim=2)
     if vanished.any():
-        listed = [
-            f"reference {slot} of class {index}" for index, slot in vanished.nonzero().tolist()
-        ]
+        found = vanished.nonzero().tolist()
+        references = [f"reference {slot} of class {index}" for index, slot in found]
         raise InputError(
-            f"it holds references whose mask vanished at patch resolution ({_first(listed)}), "
+            f"it holds references whose mask vanished at patch resolution ({listed(references)}), "
             "which makes every score NaN"
         )
 
@@ -191,10 +190,10 @@ def _check_values(name: str, tensor: Tensor, entry: Entry, places: Tensor) -> No
     if entry.nan:
         values = values.masked_fill(values.isnan(), 0)
     low, high = (bound.item() for bound in torch.aminmax(values))  # NaN where there is one
-    if entry.least <= low and high <= entry.most:
+    if entry.min_value <= low and high <= entry.max_value:
         return
     exact = values.double()
-    wrong = ~((exact >= entry.least) & (exact <= entry.most))
+    wrong = ~((exact >= entry.min_value) & (exact <= entry.max_value))
     where = wrong.nonzero()[0].tolist()
     value = values[tuple(where)].item()
     if entry.used:
@@ -208,7 +207,7 @@ def _check_values(name: str, tensor: Tensor, entry: Entry, places: Tensor) -> No
 def _failing(value: float, entry: Entry) -> str:
     if not math.isfinite(value):
         return "not finite"
-    return f"not in {entry.least:g} to {entry.most:g}"
+    return f"not in {entry.min_value:g} to {entry.max_value:g}"
 
 
 def _check_sums(tensors: Mapping[str, Tensor], places: Tensor) -> None:
@@ -224,8 +223,3 @@ def _check_sums(tensors: Mapping[str, Tensor], places: Tensor) -> None:
 
 def _described(tensor: Tensor) -> str:
     return f"a tensor of {tensor.dtype} of shape {tuple(tensor.shape)}"
-
-
-def _first(names: list[str], most: int = 5) -> str:
-    rest = f", ... {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from no_time_to_train.config import Sam2InferConfig
-from no_time_to_train.encoders.dinov2 import PatchEncoder
-from no_time_to_train.errors import InputError
-from no_time_to_train.memory.bank import (
-    ClassStatistics,
-    MemoryBank,
-    class_statistics,
-    is_finite,
-    summarise,
-)
-from no_time_to_train.memory.prototypes import class_prototypes, overlapped_patches, patch_weights
+from no_time_to_train.encoders import Encoder
+from no_time_to_train.memory.bank import Memory, not_finite
 from no_time_to_train.models.mask_ops import any_pixel, mask_boxes, upsample_masks
 from no_time_to_train.models.matching import classify, mask_features
 from no_time_to_train.models.rescoring import Rescorer, build_rescorer
 from no_time_to_train.models.suppression import suppress
 from no_time_to_train.preprocessing import unit_range
-from no_time_to_train.proposers.point_grid import PointProposer
+from no_time_to_train.proposers import Proposer
 from no_time_to_train.structures import Candidates, Prediction, Proposals, Reference, Target
-
-logger = logging.getLogger(__name__)
 
 PRE_MERGE_FACTOR = 8
 """Candidates that enter merging, per instance that may leave it."""
@@ -43,10 +32,10 @@ class Segmenter(nn.Module):
     def __init__(
         self,
         settings: Sam2InferConfig,
-        encoder: PatchEncoder | None = None,
-        proposer: PointProposer | None = None,
+        encoder: Encoder | None = None,
+        proposer: Proposer | None = None,
         rescorer: Rescorer | None = None,
-        most_patches: int = 1 << 20,
+        memory: Memory | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -55,22 +44,26 @@ class Segmenter(nn.Module):
             encoder: Tells classes apart.
             proposer: Proposes masks.
             rescorer: Lowers scores of overlapping masks; by default what `settings.merging` names.
-            most_patches: Foreground patches kept per reference, for the pictures of the memory.
+            memory: Holds references or classes; by default an empty one.
         """
         super().__init__()
         self.settings = settings
         self.encoder = encoder
         self.proposer = proposer
         self.rescore = rescorer or build_rescorer(settings)
-        self.most_patches = most_patches
-        self.bank = MemoryBank()
-        self.statistics: ClassStatistics | None = None
         self.prototypes: Tensor
         self.register_buffer("prototypes", torch.empty(0, 0), persistent=False)
+        self.set_memory(memory or Memory())
+
+    def set_memory(self, memory: Memory) -> None:
+        """Remember into this memory, and segment with its classes, from now on."""
+        self.memory = memory
+        if memory.is_finalised:
+            self.prototypes = memory.statistics.prototypes.to(self.prototypes.device)  # (K, C)
 
     @torch.inference_mode()
     def remember(self, references: Sequence[Reference]) -> None:
-        """Stage 1: encode references and put what is needed of them into the bank.
+        """Stage 1: encode references and put what is needed of them into the memory.
 
         Args:
             references: A batch, all of one size.
@@ -80,22 +73,12 @@ class Segmenter(nn.Module):
         """
         features = self.encode_patches([reference.image for reference in references])  # (B, N, C)
         for reference, patches in zip(references, features, strict=True):
-            weights = reference_weights(reference, self._encoder().grid).to(patches.device)
-            summary = summarise(patches, weights, self.most_patches)
-            if not is_finite(summary):
-                raise _not_finite(reference.source)
-            self.bank.add(reference.class_index, reference.slot, summary)
+            self.memory.remember(reference, patches)
 
     def finalise(self) -> None:
-        """Stage 2: condense the bank into statistics per class."""
-        settings = self.settings
-        self.use(class_statistics(self.bank, settings.kmeans_k, settings.n_pca_components))
-
-    def use(self, statistics: ClassStatistics) -> None:
-        """Segment with these classes from now on."""
-        prototypes = class_prototypes(statistics.instance_means, statistics.counts)  # (K, C)
-        self.prototypes = prototypes.to(self.prototypes.device)
-        self.statistics = statistics
+        """Stage 2: make classes of the references in the memory."""
+        self.memory.finalise(self.settings.kmeans_k, self.settings.n_pca_components)
+        self.set_memory(self.memory)
 
     @torch.inference_mode()
     def segment(self, targets: Sequence[Target]) -> list[Prediction]:
@@ -105,15 +88,16 @@ class Segmenter(nn.Module):
             targets: A batch, all of one size; the networks encode it at once.
 
         Raises:
-            InputError: Features of an image are not finite.
+            InputError: The classes are not finalised, or features of an image are not finite.
         """
-        if self.statistics is None or self.proposer is None:
-            raise RuntimeError("segment() needs a proposer and finalised or loaded classes")
+        if self.proposer is None:
+            raise RuntimeError("this stage was built without a proposer")
+        self.memory.check_finalised()
         pixels = self._stack([target.pixels for target in targets])  # (B, 3, H, W) uint8
         images = unit_range(pixels)
         patches = self._encoder()(images)  # (B, N, C)
         _check_features(patches, targets)
-        features = self.proposer.encode(images)
+        features = self.proposer.encode(images, targets)
         predictions = []
         for index, target in enumerate(targets):
             proposals = self.proposer.propose(features[index])
@@ -169,7 +153,7 @@ class Segmenter(nn.Module):
         patches: Tensor = self._encoder()(self._stack(images))
         return patches
 
-    def _encoder(self) -> PatchEncoder:
+    def _encoder(self) -> Encoder:
         if self.encoder is None:
             raise RuntimeError("this stage was built without an encoder")
         return self.encoder
@@ -189,7 +173,12 @@ def draw_masks(candidates: Candidates, size: tuple[int, int]) -> tuple[Candidate
         M candidates, masks (M, H, W) bool, and boxes (M, 4) int64 xyxy, corners inclusive, beyond
         which the masks are empty.
     """
-    masks, boxes = upsample_masks(candidates.proposals.logits[candidates.rows], size)
+    proposals, rows = candidates.proposals, candidates.rows
+    if proposals.draw is None:
+        masks, boxes = upsample_masks(proposals.logits[rows], size)
+    else:
+        masks = proposals.draw(rows)
+        boxes = mask_boxes(masks)
     visible = any_pixel(masks.flatten(1), 1)  # (M',)
     return candidates[visible], masks[visible], boxes[visible]
 
@@ -198,45 +187,4 @@ def _check_features(patches: Tensor, targets: Sequence[Target]) -> None:
     """Refuse features (B, N, C) that no class can be compared with."""
     for target, finite in zip(targets, patches.sum(dim=(1, 2)).isfinite(), strict=True):
         if not finite:
-            raise _not_finite(f"image {target.image_id!r}")
-
-
-def _not_finite(source: str) -> InputError:
-    return InputError(
-        f"the features of {source} are not finite; use other weights of the encoder, or the "
-        "precision float32"
-    )
-
-
-def reference_weights(reference: Reference, grid: int) -> Tensor:
-    """Patch weights of a reference.
-
-    One that vanishes at patch resolution counts the patches it touches, with a warning.
-
-    Args:
-        reference: With its mask at crop size.
-        grid: Patches per side.
-
-    Returns:
-        (grid * grid,) float, not all zero.
-
-    Raises:
-        InputError: The mask has no pixel at all.
-    """
-    weights = patch_weights(reference.mask, grid)
-    if weights.any():
-        return weights
-    weights = overlapped_patches(reference.mask, grid)
-    if not weights.any():
-        raise InputError(
-            f"the mask of {reference.source} is empty; "
-            "redraw it or take it out of the reference set"
-        )
-    logger.warning(
-        "%s vanishes at patch resolution (%d x %d); the %d patches that it overlaps stand in",
-        reference.source,
-        grid,
-        grid,
-        int(weights.sum()),
-    )
-    return weights
+            raise not_finite(f"image {target.image_id!r}")

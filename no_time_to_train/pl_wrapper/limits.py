@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from lightning import Trainer
 
-from no_time_to_train.config import TestMode
 from no_time_to_train.errors import InputError
+from no_time_to_train.pl_wrapper.stages.stage import Stage
 
 
 def limit_of(trainer: Trainer) -> str | None:
@@ -18,26 +18,25 @@ def limit_of(trainer: Trainer) -> str | None:
     return None if whole else f"--trainer.limit_test_batches {limit}"
 
 
-def check_limit(trainer: Trainer, mode: TestMode, samples: int, batch_size: int) -> None:
+def check_limit(trainer: Trainer, stage: Stage, batch_size: int) -> None:
     """Refuse a limit that leaves nothing to do, or leaves references out of a memory.
 
     Args:
         trainer: With its limit, and the number of ranks.
-        mode: The stage; a test may run on some of its images.
-        samples: Images or references, all ranks together.
+        stage: What is to run; a test may run on some of its images.
         batch_size: Of one rank.
 
     Raises:
         InputError: No batch would run, or too few.
     """
     limit = trainer.limit_test_batches
-    of_a_rank = -(-samples // (trainer.num_devices * trainer.num_nodes))
+    of_a_rank = -(-stage.samples // (trainer.num_devices * trainer.num_nodes))
     batches = -(-of_a_rank // batch_size)
     allowed = int(batches * limit) if isinstance(limit, float) else min(limit, batches)
-    if mode is TestMode.test and allowed == 0:
+    if stage.may_be_limited and allowed == 0:
         raise InputError(f"{limit_of(trainer)} lets no image run; allow at least one batch")
-    if mode is not TestMode.test and allowed < batches:
+    if not stage.may_be_limited and allowed < batches:
         raise InputError(
-            f"{limit_of(trainer)} lets {allowed} of {batches} batches run, but {mode.value} needs "
-            "them all; only a test can be limited"
+            f"{limit_of(trainer)} lets {allowed} of {batches} batches run, but "
+            f"{stage.mode.value} needs them all; only a test can be limited"
         )

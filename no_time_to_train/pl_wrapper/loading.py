@@ -27,7 +27,7 @@ from no_time_to_train.config import DataLoadConfig
 from no_time_to_train.errors import InputError
 
 PACKAGE = "no_time_to_train"
-HELD_BACK = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
+DEFERRED_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
 
 LogCall = tuple[str, int, str, Any]  # logger, level, message, its arguments
 
@@ -86,7 +86,7 @@ class ImageLoader:
             target=_work, args=(self.dataset, batches, sender), daemon=True
         )
         # Held back until the worker handles them in its own way.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, DEFERRED_SIGNALS)
         try:
             process.start()
         except OSError as error:
@@ -105,7 +105,7 @@ def _receive(worker: _Worker) -> list[Any]:
     try:
         content = worker.receiver.recv_bytes()
     except (EOFError, OSError):
-        raise InputError(_cause_of_death(worker.process)) from None
+        raise InputError(_exit_reason(worker.process)) from None
     outcome, calls = pickle.loads(content)
     for name, level, message, arguments in calls:
         logging.getLogger(name).log(level, message, *arguments)
@@ -115,10 +115,10 @@ def _receive(worker: _Worker) -> list[Any]:
     return batch
 
 
-def _cause_of_death(process: BaseProcess) -> str:
+def _exit_reason(process: BaseProcess) -> str:
     process.join()
     code = process.exitcode or 0
-    if -code in HELD_BACK:
+    if -code in DEFERRED_SIGNALS:
         # Sent to the whole group, it is on its way to this process, which knows what to do then.
         time.sleep(1)
     reason = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
@@ -143,7 +143,7 @@ def _work(dataset: Dataset[Any], batches: Sequence[Sequence[int]], sender: Conne
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, DEFERRED_SIGNALS)
     torch.set_num_threads(1)  # a forked process has none of the threads of its parent
     log = _LogCalls()
     for batch in batches:
@@ -158,7 +158,7 @@ def _read(dataset: Dataset[Any], batch: Sequence[int], log: _LogCalls) -> bytes 
     """A batch, or the exception that it ended in, and what was logged meanwhile."""
     outcome: Exception
     try:
-        return _packed(([dataset[index] for index in batch], log.take()))
+        return _pickled(([dataset[index] for index in batch], log.take()))
     except InputError as error:
         outcome = error
     except MemoryError:
@@ -167,7 +167,7 @@ def _read(dataset: Dataset[Any], batch: Sequence[int], log: _LogCalls) -> bytes 
         )
     except Exception:
         outcome = RuntimeError(f"in an image worker:\n{traceback.format_exc()}")
-    return _packed((outcome, log.take()))
+    return _pickled((outcome, log.take()))
 
 
 class _LogCalls(logging.Handler):
@@ -197,7 +197,7 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
 
-def _packed(value: Any) -> bytes | memoryview:
+def _pickled(value: Any) -> bytes | memoryview:
     buffer = io.BytesIO()
     _Pickler(buffer, protocol=5).dump(value)
     return buffer.getbuffer()

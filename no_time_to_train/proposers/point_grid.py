@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from no_time_to_train.checkpoint_files import check_checkpoint, check_finite
 from no_time_to_train.config import ComputeConfig, ModelConfig
-from no_time_to_train.networks import REPAIR, set_compute, weights_errors
-from no_time_to_train.preprocessing import imagenet_normalise, resize_square
-from no_time_to_train.structures import Proposals
-from sam2 import ImageFeatures, ImageModel, build_sam2
-
-CPU_TOKENS = 32 << 20
-"""Bytes that the image tokens of all prompts would take which a thread of a CPU decodes at once: 8
-prompts of SAM 2 at 1024 pixels, far more of a small model. Fewer read the weights of the tokens'
-layers more often and wait more often for Python, more gain nothing."""
+from no_time_to_train.proposers.proposal_file import Images
+from no_time_to_train.proposers.sam2_network import (
+    encode_images,
+    load_sam2,
+    prompts_at_once,
+    set_sam2_compute,
+    without_empty,
+)
+from no_time_to_train.structures import Proposals, Target
+from sam2 import ImageFeatures, Sam2ImageModel
 
 
 def point_grid(points_per_side: int, image_size: int) -> Tensor:
@@ -42,7 +42,7 @@ class PointProposer(nn.Module):
 
     def __init__(
         self,
-        network: ImageModel,
+        network: Sam2ImageModel,
         points_per_side: int,
         iou_threshold: float,
         chunk_size: int,
@@ -68,24 +68,23 @@ class PointProposer(nn.Module):
             "points", point_grid(points_per_side, network.image_size), persistent=False
         )
 
+    @property
+    def image_size(self) -> int:
+        """Side in pixels of SAM 2's square input."""
+        return self.network.image_size
+
+    @property
+    def best_score(self) -> float:
+        """Best predicted IoU so far, also of masks that were dropped."""
+        return float(self.network.best_iou or 0)
+
     def set_compute(self, compute: ComputeConfig) -> None:
         """Let the network compute in another number format, or compiled; in place."""
-        decoder = self.network.sam_mask_decoder
-        compiled: list[tuple[nn.Module, bool]] = [
-            (self.network.image_encoder, False),
-            (decoder.transformer, False),
-            (decoder.output_upscaling, True),  # the last few of the kept masks
-        ]
-        set_compute(compute, self.network, compiled)
+        set_sam2_compute(compute, self.network)
 
-    def encode(self, images: Tensor) -> ImageFeatures:
-        """Encode images once, for any number of prompts.
-
-        Args:
-            images: (B, 3, H, W) float32 in [0, 1], RGB, of any size; resized here.
-        """
-        inputs = imagenet_normalise(resize_square(images, self.network.image_size))
-        return self.network.encode(inputs.to(self.network.dtype))
+    def encode(self, images: Tensor, targets: Sequence[Target]) -> ImageFeatures:
+        """Encode images once, for all prompts; see `Proposer`."""
+        return encode_images(self.network, images)
 
     def propose(self, features: ImageFeatures) -> Proposals:
         """Propose the best mask of every grid point whose predicted IoU passes the threshold.
@@ -96,43 +95,26 @@ class PointProposer(nn.Module):
         Returns:
             Proposals in grid order, without those that hold no pixel.
         """
-        chunk_size, threads = self.chunk_size, 1
+        chunk_size, threads = prompts_at_once(features, self.chunk_size), 1
         if self.points.device.type == "cpu":
             threads = torch.get_num_threads() if self.threaded else 1
-            tokens = features.embedding
-            fitting = CPU_TOKENS // (tokens.numel() * tokens.element_size())
-            share = -(-len(self.points) // threads)
-            chunk_size = max(1, min(chunk_size, fitting, share))
-        logits, ious = self.network.best_masks(
-            features, self.points, self.iou_threshold, chunk_size, threads
+            chunk_size = min(chunk_size, -(-len(self.points) // threads))
+        prompts = self.network.sam_prompt_encoder.points(self.points)
+        logits, ious = self.network.generate_masks(
+            features, prompts, self.iou_threshold, chunk_size, threads
         )
-        filled = logits.flatten(1).amax(dim=1) > 0  # (M,)
-        if not filled.all():  # hundreds of megabytes are not copied for nothing
-            logits, ious = logits[filled], ious[filled]
-        return Proposals(logits, ious)
+        return without_empty(logits, ious)
 
 
-def build_proposer(config: ModelConfig, image_size: int | None = None) -> PointProposer:
-    """Build SAM 2, load its weights and lay out the prompt grid.
-
-    Args:
-        image_size: Side of its square input in pixels, by default the preset's.
-
-    Raises:
-        WeightsError: The checkpoint is missing, unreadable, of another model, or not finite.
-    """
-    path = Path(config.sam2_ckpt_path)
-    with weights_errors():
-        check_checkpoint(path, "the SAM 2 weights", REPAIR)
-        network = build_sam2(config.sam2_cfg_file, path, image_size)
-        check_finite(network.state_dict().items(), path)
+def build_point_grid(
+    config: ModelConfig, image_size: int | None = None, images: Images = None
+) -> PointProposer:
+    """Build SAM 2, load its weights and lay out the prompt grid; see `build_proposer`."""
     settings = config.sam2_infer_cfgs
-    proposer = PointProposer(
-        network,
+    return PointProposer(
+        load_sam2(config, image_size),
         settings.points_per_side,
         settings.iou_thr,
         settings.testing_point_bs,
         threaded=not config.compute_cfg.compile,
     )
-    proposer.set_compute(config.compute_cfg)
-    return proposer

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from no_time_to_train.coco.annotations import image_path
-from no_time_to_train.files import replacing
+from no_time_to_train.files import atomic_write
 from no_time_to_train.visualization.labels import Label, draw_labels
 from no_time_to_train.visualization.palette import class_colours
 
@@ -107,7 +107,7 @@ def save_picture(path: Path, rgb: RgbImage, is_result: bool = True) -> Path:
     Args:
         path: With a suffix such as .jpg or .png.
         rgb: (H, W, 3).
-        is_result: Whether it is in its final place; see `files.replacing`.
+        is_result: Whether it is in its final place; see `files.atomic_write`.
 
     Returns:
         Where it is; `.png` has been added to a name whose format cannot hold it.
@@ -122,7 +122,7 @@ def save_picture(path: Path, rgb: RgbImage, is_result: bool = True) -> Path:
         path = whole
     encoded = io.BytesIO()  # encoders that write to a file themselves do not say why they cannot
     Image.fromarray(rgb).save(encoded, image_format, **_ENCODING.get(image_format, {}))
-    with replacing(path, "wb", is_result) as file:
+    with atomic_write(path, "wb", is_result) as file:
         file.write(encoded.getbuffer())
     return path
 

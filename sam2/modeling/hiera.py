@@ -74,9 +74,9 @@ class PatchEmbed(nn.Module):
 class MultiScaleAttention(nn.Module):
     """Self-attention over a window; with `pool`, queries, and so the output, are pooled 2 x 2."""
 
-    def __init__(self, channels: int, channels_out: int, heads: int, pool: bool) -> None:
+    def __init__(self, channels: int, channels_out: int, num_heads: int, pool: bool) -> None:
         super().__init__()
-        self.heads = heads
+        self.num_heads = num_heads
         self.pool = pool
         self.qkv = nn.Linear(channels, 3 * channels_out)
         self.proj = nn.Linear(channels_out, channels_out)
@@ -87,12 +87,12 @@ class MultiScaleAttention(nn.Module):
         if self.pool:
             queries = halve(queries)
         out = F.scaled_dot_product_attention(
-            self._heads(queries), self._heads(keys), self._heads(values)
-        )  # (B, heads, P, C_out / heads)
+            self._separate_heads(queries), self._separate_heads(keys), self._separate_heads(values)
+        )  # (B, num_heads, P, C_out / num_heads)
         return self.proj(out.transpose(1, 2).reshape(queries.shape))
 
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.flatten(1, 2).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    def _separate_heads(self, x: Tensor) -> Tensor:
+        return x.flatten(1, 2).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
 
 class BlockShape(NamedTuple):
@@ -100,7 +100,7 @@ class BlockShape(NamedTuple):
 
     channels: int
     channels_out: int
-    heads: int
+    num_heads: int
     window: int
     """Side of the attention window in positions; 0 attends over the whole map."""
     pool: bool
@@ -115,7 +115,7 @@ class MultiScaleBlock(nn.Module):
         channels, channels_out = shape.channels, shape.channels_out
         self.window = shape.window
         self.norm1 = nn.LayerNorm(channels, eps=LAYER_NORM_EPS)
-        self.attn = MultiScaleAttention(channels, channels_out, shape.heads, shape.pool)
+        self.attn = MultiScaleAttention(channels, channels_out, shape.num_heads, shape.pool)
         self.proj = nn.Linear(channels, channels_out) if shape.pool else None
         self.norm2 = nn.LayerNorm(channels_out, eps=LAYER_NORM_EPS)
         self.mlp = MLP((channels_out, 4 * channels_out, channels_out), gelu_)
@@ -125,7 +125,7 @@ class MultiScaleBlock(nn.Module):
         normed = self.norm1(x)
         shortcut = x if self.proj is None else halve(self.proj(normed))
         x = self._attend(normed, height=shortcut.shape[1], width=shortcut.shape[2])
-        # In place: a new block of this size is fetched from the system, page by page.
+        # In place: a new block of this size is fetched from the system piece by piece.
         x = x.add_(shortcut)
         return self.mlp(self.norm2(x)).add_(x)
 
@@ -139,7 +139,7 @@ def block_shapes(
     embed_dim: int,
     num_heads: int,
     stages: Sequence[int],
-    global_blocks: Sequence[int],
+    global_att_blocks: Sequence[int],
     window_sizes: Sequence[int],
 ) -> Iterator[BlockShape]:
     """Shapes of all blocks; a later stage begins by pooling, in windows of the stage before."""
@@ -151,8 +151,8 @@ def block_shapes(
             yield BlockShape(
                 channels=channels // 2 if pool else channels,
                 channels_out=channels,
-                heads=num_heads * 2**stage,
-                window=0 if index in global_blocks else window_sizes[stage - pool],
+                num_heads=num_heads * 2**stage,
+                window=0 if index in global_att_blocks else window_sizes[stage - pool],
                 pool=pool,
             )
             index += 1
@@ -165,7 +165,7 @@ class Hiera(nn.Module):
         embed_dim: Channels of the first stage; each later stage has twice those before.
         num_heads: Attention heads of the first stage; doubled likewise.
         stages: Blocks per stage.
-        global_blocks: Blocks, counted over all stages, that attend over the whole map.
+        global_att_blocks: Blocks, counted over all stages, that attend over the whole map.
         window_sizes: Side of the attention windows per stage, in positions.
         background_size: Side of the coarse position embedding.
     """
@@ -175,7 +175,7 @@ class Hiera(nn.Module):
         embed_dim: int,
         num_heads: int,
         stages: Sequence[int],
-        global_blocks: Sequence[int],
+        global_att_blocks: Sequence[int],
         window_sizes: Sequence[int],
         background_size: int,
     ) -> None:
@@ -187,7 +187,7 @@ class Hiera(nn.Module):
         )
         for positions in (self.pos_embed, self.pos_embed_window):
             nn.init.trunc_normal_(positions, std=0.02)
-        shapes = block_shapes(embed_dim, num_heads, stages, global_blocks, window_sizes)
+        shapes = block_shapes(embed_dim, num_heads, stages, global_att_blocks, window_sizes)
         self.blocks = nn.ModuleList(MultiScaleBlock(shape) for shape in shapes)
         self.channels = tuple(embed_dim * 2**stage for stage in range(len(stages)))
         self.stage_ends = frozenset(sum(stages[: stage + 1]) - 1 for stage in range(len(stages)))

@@ -1,139 +1,152 @@
 """The mask decoder: from an encoded image and prompts to masks with a predicted IoU each.
 
-It scores before it draws: the IoU head reads tokens alone, so who wants one mask of four, or none,
-pays for no more.
+Kirillov et al., "Segment Anything", arXiv 2304.02643, appendix A; Ravi et al., "SAM 2", arXiv
+2408.00714, which adds the high-resolution features. Shapes: B prompts, T tokens of a prompt, C
+channels, h w the image embedding.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sam2.modeling.mlp import MLP
-from sam2.modeling.prompted_image import PromptedImage, by_image, prompts_at_once
-from sam2.modeling.transformer import SharedImage, TwoWayTransformer
-from sam2.modeling.upscaling import SkipFeatures, Upscaling
+from sam2.modeling.transformer import TwoWayTransformer
 
-NUM_MASKS = 4
-"""One mask for prompts that leave no doubt, three for a whole, its part and its subpart."""
+NUM_MULTIMASK_OUTPUTS = 3
+"""A whole, its part and its subpart, for prompts that leave a doubt."""
 
-IOU_AND_MASKS = slice(1, 2 + NUM_MASKS)
-"""The tokens that are read: behind the one for the object score, before those of the prompt."""
-
-CHANGED_AT_ONCE = {"cpu": 2**22, "other": 2**30}
-"""Elements of image tokens, were they written out, that change together: a few prompts, whose
-weights a cache holds, or all that are decoded."""
+NUM_MASK_TOKENS = 1 + NUM_MULTIMASK_OUTPUTS
+"""Mask 0 is the one for prompts without doubt."""
 
 
-@dataclass(frozen=True)
-class DecoderImage:
-    """One image as the decoder wants it, the same for all prompts."""
+class LayerNorm2d(nn.LayerNorm):
+    """Layer norm over the channels of a map."""
 
-    shared: SharedImage
-    skips: SkipFeatures
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise every position of (B, C, h, w)."""
+        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-@dataclass(frozen=True)
-class ScoredPrompts:
-    """Scored masks that are not drawn yet."""
+class OutputUpscaling(nn.Sequential):
+    """Four-fold upscaling; features of the image encoder are added at both resolutions.
 
-    image: PromptedImage
-    """Image tokens, each prompt's own."""
-    kernels: Tensor
-    """From the hypernetworks: what each mask multiplies the upscaled image with, (B, 4, C/8)."""
-    ious: Tensor
-    """Predicted IoU of each mask, (B, 4) float32: half precision would make many of them equal."""
+    Args:
+        transformer_dim: Channels C of the image after the transformer.
+    """
+
+    def __init__(self, transformer_dim: int) -> None:
+        super().__init__(
+            nn.ConvTranspose2d(transformer_dim, transformer_dim // 4, kernel_size=2, stride=2),
+            LayerNorm2d(transformer_dim // 4, eps=1e-6),
+            nn.GELU(),
+            nn.ConvTranspose2d(transformer_dim // 4, transformer_dim // 8, kernel_size=2, stride=2),
+            nn.GELU(),
+        )
+
+    def forward(self, src: Tensor, feat_s0: Tensor, feat_s1: Tensor) -> Tensor:  # type: ignore[override]
+        """Upscale.
+
+        Args:
+            src: Image after the transformer, (B, C, h, w).
+            feat_s0: Features of stride 4, (1, C/8, 4h, 4w).
+            feat_s1: Features of stride 8, (1, C/4, 2h, 2w).
+
+        Returns:
+            (B, C/8, 4h, 4w)
+        """
+        first, norm, gelu, second, _ = self
+        upscaled = gelu(norm(first(src) + feat_s1))  # (B, C/4, 2h, 2w)
+        return gelu(second(upscaled) + feat_s0)
 
 
 class MaskDecoder(nn.Module):
-    """Two-way transformer, IoU head, hypernetworks and upscaling.
+    """Two-way transformer, upscaling, hypernetworks and IoU head.
 
     Args:
-        channels: Width of tokens.
-        heads: Heads of every attention.
-        mlp_dim: Hidden width of the transformer's MLPs.
-        depth: Layers of the transformer.
+        transformer_dim: Channels C of tokens and image.
+        num_heads: Heads of every attention.
+        mlp_dim: Hidden channels of the transformer's MLPs.
+        depth: Blocks of the transformer.
     """
 
-    def __init__(self, channels: int, heads: int, mlp_dim: int, depth: int) -> None:
+    def __init__(self, transformer_dim: int, num_heads: int, mlp_dim: int, depth: int) -> None:
         super().__init__()
-        self.transformer = TwoWayTransformer(depth, channels, heads, mlp_dim)
-        self.iou_token = nn.Embedding(1, channels)
-        self.mask_tokens = nn.Embedding(NUM_MASKS, channels)
-        self.obj_score_token = nn.Embedding(1, channels)
-        self.output_upscaling = Upscaling(channels)
-        self.conv_s0 = nn.Conv2d(channels, channels // 8, kernel_size=1)
-        self.conv_s1 = nn.Conv2d(channels, channels // 4, kernel_size=1)
+        dim = transformer_dim
+        self.transformer = TwoWayTransformer(depth, dim, num_heads, mlp_dim)
+        self.iou_token = nn.Embedding(1, dim)
+        self.mask_tokens = nn.Embedding(NUM_MASK_TOKENS, dim)
+        self.obj_score_token = nn.Embedding(1, dim)
+        self.output_upscaling = OutputUpscaling(dim)
+        self.conv_s0 = nn.Conv2d(dim, dim // 8, kernel_size=1)
+        self.conv_s1 = nn.Conv2d(dim, dim // 4, kernel_size=1)
         self.output_hypernetworks_mlps = nn.ModuleList(
-            MLP((channels, channels, channels, channels // 8), F.relu) for _ in range(NUM_MASKS)
+            MLP((dim, dim, dim, dim // 8), F.relu) for _ in range(NUM_MASK_TOKENS)
         )
-        self.iou_prediction_head = MLP((channels, channels, channels, NUM_MASKS), F.relu)
+        self.iou_prediction_head = MLP((dim, dim, dim, NUM_MASK_TOKENS), F.relu)
 
-    def prepare(
-        self, embedding: Tensor, positions: Tensor, high_res_0: Tensor, high_res_1: Tensor
-    ) -> DecoderImage:
-        """Do once per image what does not depend on a prompt.
+    def forward(
+        self,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        high_res_features: tuple[Tensor, Tensor],
+        sparse_prompt_embeddings: Tensor,
+        multimask_output: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw the masks that a prompt calls for.
 
         Args:
-            embedding: Image embedding plus the embedding of the mask prompt, (C, h, w).
-            positions: Position encoding of its cells, (P, C).
-            high_res_0: Stride 4, (C/8, 4h, 4w).
-            high_res_1: Stride 8, (C/4, 2h, 2w).
+            image_embeddings: One image plus the embedding of the mask prompt, (1, C, h, w).
+            image_pe: Its positions, (1, C, h, w).
+            high_res_features: From `conv_s0` and `conv_s1`, (1, C/8, 4h, 4w) and (1, C/4, 2h, 2w).
+            sparse_prompt_embeddings: Tokens of points or boxes, (B, T, C).
+            multimask_output: Whether to draw masks 1 to 3, for prompts that leave a doubt, or mask
+                0 alone.
 
         Returns:
-            What `score` and `draw` want to know of the image.
+            Mask logits (B, 3 or 1, 4h, 4w), positive inside, and predicted IoUs (B, 3 or 1).
         """
-        tokens = embedding.flatten(1).T.contiguous()  # (P, C)
-        shared = self.transformer.share(tokens, positions)
-        skips = self.output_upscaling.lay_out(shared.last, high_res_0, high_res_1)
-        return DecoderImage(shared, skips)
-
-    def score(self, image: DecoderImage, prompts: Tensor) -> list[ScoredPrompts]:
-        """Decode prompts up to the scores of their masks.
-
-        Args:
-            image: From `prepare`.
-            prompts: Tokens of the prompts, (B, T, C).
-
-        Returns:
-            Four scored masks per prompt, ready to draw; in order, and in parts of a few prompts.
-        """
-        own = torch.cat(
-            [self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight]
+        masks, iou_pred = self.predict_masks(
+            image_embeddings, image_pe, high_res_features, sparse_prompt_embeddings
         )
-        tokens = torch.cat([own.expand(len(prompts), -1, -1), prompts], dim=1)  # (B, 6 + T, C)
-        size = image.shared.last.tokens.numel()
-        at_once = prompts_at_once(CHANGED_AT_ONCE, tokens.device, size)
-        tokens, images = self.transformer(tokens, image.shared, IOU_AND_MASKS, at_once)
-        iou_token, mask_tokens = tokens[:, 0], tokens[:, 1:]
-        kernels = torch.stack(
-            [mlp(mask_tokens[:, i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
-        )
-        ious = self.iou_prediction_head(iou_token).float().sigmoid()
-        return [ScoredPrompts(*part) for part in by_image(images, kernels, ious)]
+        wanted = self.wanted_masks(multimask_output)
+        return masks[:, wanted], iou_pred[:, wanted]
 
-    def draw(
-        self, image: DecoderImage, scored: ScoredPrompts, prompts: Tensor, masks: Tensor
-    ) -> Tensor:
-        """Draw some of the scored masks.
+    @staticmethod
+    def wanted_masks(multimask_output: bool) -> slice:
+        """Which of the four masks `forward` returns."""
+        return slice(1, None) if multimask_output else slice(0, 1)
 
-        Args:
-            image: From `prepare`.
-            scored: From `score`.
-            prompts: Index of each prompt to draw, (M,).
-            masks: Which of its four masks to draw, (M, Q).
+    def predict_masks(
+        self,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        high_res_features: tuple[Tensor, Tensor],
+        sparse_prompt_embeddings: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw all four masks, (B, 4, 4h, 4w), with IoUs (B, 4); arguments as for `forward`."""
+        tokens = self.prepend_output_tokens(sparse_prompt_embeddings)  # (B, 6 + T, C)
+        hs, src = self.transformer(image_embeddings, image_pe, tokens)  # (B, 6 + T, C), (B, P, C)
+        iou_token_out, mask_tokens_out = hs[:, 1], hs[:, 2 : 2 + NUM_MASK_TOKENS]
 
-        Returns:
-            Mask logits, (M, Q, 4h, 4w).
-        """
-        kernels = scored.kernels[prompts[:, None], masks]  # (M, Q, C/8)
-        return self.output_upscaling.draw(scored.image, prompts, kernels, image.skips)
+        src = src.transpose(1, 2).unflatten(2, image_embeddings.shape[-2:])  # (B, C, h, w)
+        upscaled = self.output_upscaling(src, *high_res_features)  # (B, C/8, 4h, 4w)
+        hyper_in = self.hypernetworks(mask_tokens_out)  # (B, 4, C/8)
+        masks = (hyper_in @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])
+        return masks, self.predict_ious(iou_token_out)
 
-    def draw_all(self, image: DecoderImage, scored: ScoredPrompts) -> Tensor:
-        """Draw every scored mask, (B, 4, 4h, 4w); arguments as for `draw`."""
-        prompts = torch.arange(len(scored.ious), device=scored.ious.device)
-        masks = torch.arange(NUM_MASKS, device=prompts.device).expand(len(prompts), -1)
-        return self.draw(image, scored, prompts, masks)
+    def prepend_output_tokens(self, sparse_prompt_embeddings: Tensor) -> Tensor:
+        """Put the learnt tokens (object score, IoU, masks) before the prompt's, (B, 6 + T, C)."""
+        own = (self.obj_score_token.weight, self.iou_token.weight, self.mask_tokens.weight)
+        output_tokens = torch.cat(own).expand(len(sparse_prompt_embeddings), -1, -1)
+        return torch.cat([output_tokens, sparse_prompt_embeddings], dim=1)
+
+    def hypernetworks(self, mask_tokens_out: Tensor) -> Tensor:
+        """What each mask multiplies the upscaled image with: (B, 4, C) to (B, 4, C/8)."""
+        mlps = self.output_hypernetworks_mlps
+        return torch.stack([mlp(mask_tokens_out[:, i]) for i, mlp in enumerate(mlps)], dim=1)
+
+    def predict_ious(self, iou_token_out: Tensor) -> Tensor:
+        """IoUs (B, 4) from the IoU token (B, C), in float32: half precision makes many equal."""
+        return self.iou_prediction_head(iou_token_out).float().sigmoid()

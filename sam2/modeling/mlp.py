@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def gelu_(x: Tensor) -> Tensor:
-    """GELU in place: a new block of this size would be fetched from the system, page by page."""
+    """GELU in place: a new block of this size would be fetched from the system piece by piece."""
     return torch.ops.aten.gelu_(x)
 
 

@@ -1,4 +1,4 @@
-"""The prompt encoder: points, boxes and the positions of image tokens, all in one code."""
+"""The prompt encoder: points, boxes and image positions in one positional encoding."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ POSITIVE_POINT, TOP_LEFT, BOTTOM_RIGHT = 1, 2, 3
 """Which point embedding means what; number 0, negative points, is in every checkpoint, unused."""
 
 
-class PositionEncoding(nn.Module):
+class PositionEmbeddingRandom(nn.Module):
     """Random Fourier features of a location (Tancik et al., arXiv 2006.10739)."""
 
     positional_encoding_gaussian_matrix: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, embed_dim: int) -> None:
         super().__init__()
-        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, channels // 2))
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, embed_dim // 2))
 
     def forward(self, xy: Tensor) -> Tensor:
         """Encode locations (..., 2), both coordinates in [0, 1], as (..., C) float32."""
@@ -33,17 +33,17 @@ class PromptEncoder(nn.Module):
     """Tokens for prompts and positions for image tokens.
 
     Args:
-        channels: Width of a token.
+        embed_dim: Channels of a token.
         image_size: Side of the frame that prompts are given in, in pixels.
     """
 
-    def __init__(self, channels: int, image_size: int) -> None:
+    def __init__(self, embed_dim: int, image_size: int) -> None:
         super().__init__()
         self.image_size = image_size
-        self.pe_layer = PositionEncoding(channels)
-        self.point_embeddings = nn.ModuleList(nn.Embedding(1, channels) for _ in range(4))
-        self.not_a_point_embed = nn.Embedding(1, channels)
-        self.no_mask_embed = nn.Embedding(1, channels)
+        self.pe_layer = PositionEmbeddingRandom(embed_dim)
+        self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(4))
+        self.not_a_point_embed = nn.Embedding(1, embed_dim)
+        self.no_mask_embed = nn.Embedding(1, embed_dim)
 
     def points(self, xy: Tensor) -> Tensor:
         """Encode positive points, one per prompt, each with the padding point that means "no box".
@@ -70,13 +70,13 @@ class PromptEncoder(nn.Module):
         corners = self._corner(xyxy[:, :2], TOP_LEFT), self._corner(xyxy[:, 2:], BOTTOM_RIGHT)
         return torch.stack(corners, dim=1)
 
-    def grid(self, height: int, width: int) -> Tensor:
-        """Positions of the centres of a grid's cells, row by row, (height * width, C)."""
+    def get_dense_pe(self, height: int, width: int) -> Tensor:
+        """Positions of the centres of a grid's cells, `image_pe`, (1, C, height, width)."""
         device = self.no_mask_embed.weight.device
         ys = (torch.arange(height, device=device) + 0.5) / height
         xs = (torch.arange(width, device=device) + 0.5) / width
         y, x = torch.meshgrid(ys, xs, indexing="ij")
-        return self._as_tokens(torch.stack([x, y], dim=-1).flatten(0, 1))
+        return self._as_tokens(torch.stack([x, y], dim=-1)).permute(2, 0, 1)[None]
 
     def _corner(self, xy: Tensor, kind: int) -> Tensor:
         device = self.no_mask_embed.weight.device

@@ -1,198 +1,150 @@
-"""The two-way transformer of the mask decoder: tokens and image update each other."""
+"""The two-way transformer of the mask decoder: prompt tokens and image update each other.
+
+Kirillov et al., "Segment Anything", arXiv 2304.02643, appendix A. Shapes: B prompts, T tokens of a
+prompt, P = h * w positions of the image embedding, C channels.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sam2.modeling.attention import ImageToTokenAttention, TokenSelfAttention, TokenToImageAttention
 from sam2.modeling.mlp import MLP
-from sam2.modeling.prompted_image import (
-    Base,
-    Level,
-    LocatedProjection,
-    Projection,
-    PromptedImage,
-    at_shared,
-    by_image,
-    levels,
-)
 
 
-@dataclass(frozen=True)
-class SharedLayer:
-    """What a layer knows of an image before it sees a prompt."""
-
-    level: Level
-    keys: LocatedProjection
-    values: Projection
-    queries: LocatedProjection
-
-
-@dataclass(frozen=True)
-class SharedImage:
-    """What the transformer knows of an image before it sees a prompt."""
-
-    layers: tuple[SharedLayer, ...]
-    last: Base
-    last_keys: LocatedProjection
-    last_values: Projection
-
-
-class TwoWayLayer(nn.Module):
-    """Tokens attend to each other, then to the image; the image attends to the tokens.
+class Attention(nn.Module):
+    """Multi-head attention whose queries, keys and values may be narrower than its input.
 
     Args:
-        channels: Width of tokens.
-        heads: Heads of every attention.
-        mlp_dim: Hidden width of the tokens' MLP.
+        embedding_dim: Channels of input and output.
+        num_heads: Number of heads.
+        downsample_rate: How many times fewer channels queries, keys and values have, all heads
+            together.
     """
 
-    def __init__(self, channels: int, heads: int, mlp_dim: int) -> None:
+    def __init__(self, embedding_dim: int, num_heads: int, downsample_rate: int = 1) -> None:
         super().__init__()
-        self.self_attn = TokenSelfAttention(channels, channels, heads)
-        self.norm1 = nn.LayerNorm(channels)
-        self.cross_attn_token_to_image = TokenToImageAttention(channels, channels // 2, heads)
-        self.norm2 = nn.LayerNorm(channels)
-        self.mlp = MLP((channels, mlp_dim, channels), F.relu)
-        self.norm3 = nn.LayerNorm(channels)
-        self.norm4 = nn.LayerNorm(channels)
-        self.cross_attn_image_to_token = ImageToTokenAttention(channels, channels // 2, heads)
+        self.num_heads = num_heads
+        internal_dim = embedding_dim // downsample_rate
+        self.q_proj = nn.Linear(embedding_dim, internal_dim)
+        self.k_proj = nn.Linear(embedding_dim, internal_dim)
+        self.v_proj = nn.Linear(embedding_dim, internal_dim)
+        self.out_proj = nn.Linear(internal_dim, embedding_dim)
 
-    def share(self, level: Level, positions: Tensor) -> SharedLayer:
-        """Work out what does not depend on a prompt.
+    def separate_heads(self, x: Tensor) -> Tensor:
+        """Split the channels of (..., T, C) among the heads, (..., num_heads, T, C / num_heads)."""
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(-3, -2)
 
-        Args:
-            level: What image tokens of all prompts have in common before this layer.
-            positions: Of the image tokens, (P, C).
-        """
-        keys, values = self.cross_attn_token_to_image.share(level, positions)
-        queries = self.cross_attn_image_to_token.share(level, positions)
-        return SharedLayer(level, keys, values, queries)
-
-    def begin(
-        self, prompts: Tensor, shared: SharedLayer, at_once: int
-    ) -> tuple[Tensor, list[PromptedImage]]:
-        """The first layer: prompts are the tokens, and all see the same image.
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attend; what has a batch of one is the same for all prompts.
 
         Args:
-            prompts: Tokens, (B, T, C).
-            shared: From `share`.
-            at_once: Prompts whose image tokens change together from here on.
+            q: What asks, (B, T, C) or (1, T, C).
+            k: What is asked, (B, P, C) or (1, P, C).
+            v: What is learnt, like `k`.
 
         Returns:
-            Tokens (B, T, C), and image tokens, those of a few prompts each.
+            One answer per query, (B, T, C).
         """
-        tokens = self.norm1(self.self_attn(prompts, prompts))
-        learnt = self.cross_attn_token_to_image.attend_shared(
-            tokens + prompts, shared.keys, shared.values
+        batch = len(q) if len(k) == 1 else len(k)
+        q, k, v = (
+            self.separate_heads(x).expand(batch, -1, -1, -1)
+            for x in (self.q_proj(q), self.k_proj(k), self.v_proj(v))
         )
-        tokens = self._digest(tokens + learnt)
-        image_to_token, located = self.cross_attn_image_to_token, shared.queries.located
-        keys, codes = image_to_token(tokens + prompts, tokens)
-        images = []
-        for some_keys, some_codes in zip(keys.split(at_once), codes.split(at_once), strict=True):
-            weights = image_to_token.weigh(at_shared(some_keys, located))
-            images.append(PromptedImage.begin(shared.level, weights, some_codes, self.norm4))
-        return tokens, images
+        out = F.scaled_dot_product_attention(q, k, v)  # (B, num_heads, T, C / num_heads)
+        return self.out_proj(out.transpose(1, 2).flatten(2))
+
+
+class TwoWayAttentionBlock(nn.Module):
+    """Self-attention of tokens, tokens to image, an MLP on tokens, and image to tokens.
+
+    Args:
+        embedding_dim: Channels of tokens and image.
+        num_heads: Heads of every attention.
+        mlp_dim: Hidden channels of the MLP.
+        skip_first_layer_pe: Whether this is the first layer, whose tokens are their own positions.
+    """
+
+    def __init__(
+        self, embedding_dim: int, num_heads: int, mlp_dim: int, skip_first_layer_pe: bool = False
+    ) -> None:
+        super().__init__()
+        self.self_attn = Attention(embedding_dim, num_heads)
+        self.norm1 = nn.LayerNorm(embedding_dim)
+        self.cross_attn_token_to_image = Attention(embedding_dim, num_heads, downsample_rate=2)
+        self.norm2 = nn.LayerNorm(embedding_dim)
+        self.mlp = MLP((embedding_dim, mlp_dim, embedding_dim), F.relu)
+        self.norm3 = nn.LayerNorm(embedding_dim)
+        self.norm4 = nn.LayerNorm(embedding_dim)
+        self.cross_attn_image_to_token = Attention(embedding_dim, num_heads, downsample_rate=2)
+        self.skip_first_layer_pe = skip_first_layer_pe
 
     def forward(
-        self,
-        tokens: Tensor,
-        prompts: Tensor,
-        images: Sequence[PromptedImage],
-        shared: SharedLayer,
-    ) -> tuple[Tensor, list[PromptedImage]]:
-        """A later layer.
+        self, queries: Tensor, keys: Tensor, query_pe: Tensor, key_pe: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Update both.
 
         Args:
-            tokens: Tokens, (B, T, C).
-            prompts: Tokens as they entered the first layer; they serve as positions, (B, T, C).
-            images: Image tokens, of a few prompts each.
-            shared: From `share`.
+            queries: Tokens, (B, T, C).
+            keys: Image, (B, P, C), or (1, P, C) while it is the same for all prompts.
+            query_pe: Positions of the tokens, (B, T, C).
+            key_pe: Positions of the image, (1, P, C).
 
         Returns:
-            Tokens (B, T, C) and image tokens.
+            Tokens (B, T, C) and image (B, P, C).
         """
-        tokens = self.norm1(tokens + self.self_attn(tokens + prompts, tokens))
-        learnt = self.cross_attn_token_to_image(
-            tokens + prompts, images, shared.keys, shared.values
-        )
-        tokens = self._digest(tokens + learnt)
-        image_to_token = self.cross_attn_image_to_token
-        keys, codes = image_to_token(tokens + prompts, tokens)
-        learnt_images = []
-        for image, some_keys, some_codes in by_image(images, keys, codes):
-            weights = image_to_token.weigh(shared.queries.dot(some_keys, image))
-            learnt_images.append(image.learn(shared.level, weights, some_codes, self.norm4))
-        return tokens, learnt_images
+        if self.skip_first_layer_pe:
+            queries = self.norm1(self.self_attn(queries, queries, queries))
+        else:
+            located = queries + query_pe
+            queries = self.norm1(queries + self.self_attn(located, located, queries))
 
-    def _digest(self, tokens: Tensor) -> Tensor:
-        tokens = self.norm2(tokens)
-        return self.norm3(tokens + self.mlp(tokens))
+        attended = self.cross_attn_token_to_image(queries + query_pe, keys + key_pe, keys)
+        queries = self.norm2(queries + attended)
+        queries = self.norm3(queries + self.mlp(queries))
+
+        attended = self.cross_attn_image_to_token(keys + key_pe, queries + query_pe, queries)
+        keys = self.norm4(keys + attended)
+        return queries, keys
 
 
 class TwoWayTransformer(nn.Module):
-    """Layers in both directions, then a last look of the tokens at the image.
+    """A stack of two-way blocks, and a last attention from tokens to the image.
 
     Args:
-        depth: Number of layers.
-        channels: Width of tokens.
-        heads: Heads of every attention.
-        mlp_dim: Hidden width of the tokens' MLPs.
+        depth: Number of blocks.
+        embedding_dim: Channels of tokens and image.
+        num_heads: Heads of every attention.
+        mlp_dim: Hidden channels of the MLPs.
     """
 
-    def __init__(self, depth: int, channels: int, heads: int, mlp_dim: int) -> None:
+    def __init__(self, depth: int, embedding_dim: int, num_heads: int, mlp_dim: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(TwoWayLayer(channels, heads, mlp_dim) for _ in range(depth))
-        self.final_attn_token_to_image = TokenToImageAttention(channels, channels // 2, heads)
-        self.norm_final_attn = nn.LayerNorm(channels)
-
-    def share(self, tokens: Tensor, positions: Tensor) -> SharedImage:
-        """Do once per image what does not depend on a prompt.
-
-        Args:
-            tokens: Image tokens, (P, C).
-            positions: Their positions, (P, C).
-
-        Returns:
-            The image as `forward` wants it.
-        """
-        layers = [cast("TwoWayLayer", layer) for layer in self.layers]
-        before, last = levels(
-            tokens,
-            [layer.cross_attn_image_to_token.dictionary for layer in layers],
-            [layer.norm4 for layer in layers],
+        self.layers = nn.ModuleList(
+            TwoWayAttentionBlock(
+                embedding_dim, num_heads, mlp_dim, skip_first_layer_pe=(index == 0)
+            )
+            for index in range(depth)
         )
-        shared = tuple(
-            layer.share(level, positions) for layer, level in zip(layers, before, strict=True)
-        )
-        return SharedImage(shared, last, *self.final_attn_token_to_image.share(last, positions))
+        self.final_attn_token_to_image = Attention(embedding_dim, num_heads, downsample_rate=2)
+        self.norm_final_attn = nn.LayerNorm(embedding_dim)
 
     def forward(
-        self, prompts: Tensor, shared: SharedImage, wanted: slice, at_once: int
-    ) -> tuple[Tensor, list[PromptedImage]]:
-        """Let prompts and image update each other.
+        self, image_embedding: Tensor, image_pe: Tensor, point_embedding: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Let tokens and image update each other.
 
         Args:
-            prompts: Tokens, (B, T, C).
-            shared: The image, from `share`.
-            wanted: Which of the tokens are read afterwards; only they take the last look.
-            at_once: Prompts whose image tokens change together.
+            image_embedding: The image, the same for all prompts, (1, C, h, w).
+            image_pe: Its positions, (1, C, h, w).
+            point_embedding: Tokens, which are positions of their own, (B, T, C).
 
         Returns:
-            The wanted tokens (B, t, C), and image tokens, those of `at_once` prompts each.
+            Tokens (B, T, C) and image (B, P, C), each prompt's own.
         """
-        first, *later = self.layers
-        tokens, images = first.begin(prompts, shared.layers[0], at_once)
-        for layer, known in zip(later, shared.layers[1:], strict=True):
-            tokens, images = layer(tokens, prompts, images, known)
-        tokens = tokens[:, wanted]
-        learnt = self.final_attn_token_to_image(
-            tokens + prompts[:, wanted], images, shared.last_keys, shared.last_values
-        )
-        return self.norm_final_attn(tokens + learnt), images
+        queries = point_embedding
+        keys, key_pe = (x.flatten(2).transpose(1, 2) for x in (image_embedding, image_pe))
+        for layer in self.layers:
+            queries, keys = layer(queries, keys, point_embedding, key_pe)
+        attended = self.final_attn_token_to_image(queries + point_embedding, keys + key_pe, keys)
+        return self.norm_final_attn(queries + attended), keys

@@ -14,7 +14,7 @@ from no_time_to_train.config import ClassNames, FillMemoryDataConfig, Sam2InferC
 from no_time_to_train.dataset.coco_to_pkl import collect_references
 from no_time_to_train.dataset.reference_set import write_reference_set
 from no_time_to_train.dataset.references import ReferenceDataset
-from no_time_to_train.encoders.dinov2 import PatchEncoder
+from no_time_to_train.encoders.patch_encoder import PatchEncoder
 from no_time_to_train.evaluation.coco import evaluate
 from no_time_to_train.models.segmenter import Segmenter
 

@@ -9,7 +9,7 @@ from pycocotools import mask as rle_codec
 
 from no_time_to_train.coco.results import CocoRecord
 
-LEAST_IOU = 0.5
+MIN_IOU = 0.5
 """Detections of one class that overlap less are not the same instance."""
 
 
@@ -21,12 +21,12 @@ class Agreement:
     ours: int
     matched: int
     """Pairs of the same image and class, each the other's best left."""
-    least_mask_iou: float
+    min_mask_iou: float
     """Of all pairs; 1 without any."""
-    greatest_score_difference: float
+    max_score_difference: float
 
 
-def compare(
+def detection_agreement(
     theirs: Sequence[Sequence[CocoRecord]], ours: Sequence[Sequence[CocoRecord]]
 ) -> Agreement:
     """Pair detections, best scores first.
@@ -40,8 +40,8 @@ def compare(
         theirs=sum(map(len, theirs)),
         ours=sum(map(len, ours)),
         matched=len(pairs),
-        least_mask_iou=min((iou for iou, _ in pairs), default=1.0),
-        greatest_score_difference=max((difference for _, difference in pairs), default=0.0),
+        min_mask_iou=min((iou for iou, _ in pairs), default=1.0),
+        max_score_difference=max((difference for _, difference in pairs), default=0.0),
     )
 
 
@@ -60,6 +60,6 @@ def _pairs(
     for row, record in zip(ious, ours, strict=True):
         same = [j for j in left if theirs[j]["category_id"] == record["category_id"]]
         best = max(same, key=row.__getitem__, default=None)
-        if best is not None and row[best] > LEAST_IOU:
+        if best is not None and row[best] > MIN_IOU:
             left.remove(best)
             yield float(row[best]), abs(record["score"] - theirs[best]["score"])

@@ -10,14 +10,9 @@ from benchmarking.stopwatch import Stopwatch, peak_bytes
 from torch import Tensor, nn
 
 from no_time_to_train.config import MemoryBankConfig, ModelConfig
-from no_time_to_train.memory.checkpoint import MemoryInfo, read_memory, write_memory
-from no_time_to_train.memory.tensors import (
-    bank_from_tensors,
-    bank_to_tensors,
-    statistics_to_tensors,
-)
+from no_time_to_train.memory.bank import Memory
+from no_time_to_train.memory.checkpoint import read_memory, write_memory
 from no_time_to_train.models.segmenter import Segmenter
-from no_time_to_train.pl_wrapper.sam2matcher_pl import most_patches
 from no_time_to_train.structures import Reference
 
 GRID, CHANNELS, SIDE = 37, 1024, 518
@@ -63,15 +58,14 @@ def fill(classes: int, shots: int, path: Path) -> BankStage:
     watch = Stopwatch("cpu")
     with watch("stage"):
         model = ModelConfig(memory_bank_cfg=MemoryBankConfig(category_num=classes, length=shots))
+        memory = Memory.from_config(model, [str(number) for number in range(classes)], shots)
         encoder = MadeUpFeatures(classes)
-        segmenter = Segmenter(model.sam2_infer_cfgs, most_patches=most_patches(model))
+        segmenter = Segmenter(model.sam2_infer_cfgs, memory=memory)
         segmenter.encoder = encoder  # type: ignore[assignment]
         for encoder.class_index in range(classes):
             for slot in range(shots):
                 segmenter.remember([disc_reference(encoder.class_index, slot)])
-        names = [str(number) for number in range(classes)]
-        tensors = bank_to_tensors(segmenter.bank)
-        write_memory(path, tensors, MemoryInfo("dinov2_large", names))
+        write_memory(path, memory)
     return _taken(watch, path)
 
 
@@ -80,13 +74,9 @@ def post_process(classes: int, shots: int, filled: Path, path: Path) -> BankStag
     watch = Stopwatch("cpu")
     with watch("stage"):
         model = ModelConfig(memory_bank_cfg=MemoryBankConfig(category_num=classes, length=shots))
-        memory = read_memory(filled)
-        segmenter = Segmenter(model.sam2_infer_cfgs, most_patches=most_patches(model))
-        segmenter.bank = bank_from_tensors(memory.tensors, segmenter.most_patches)
-        segmenter.finalise()
-        assert segmenter.statistics is not None
-        assert memory.info is not None
-        write_memory(path, statistics_to_tensors(segmenter.statistics), memory.info)
+        memory = read_memory(filled).load(Memory.from_config(model))
+        Segmenter(model.sam2_infer_cfgs, memory=memory).finalise()
+        write_memory(path, memory)
     return _taken(watch, path)
 
 

@@ -76,7 +76,7 @@ def in_columns(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def side_by_side(seconds: Mapping[str, tuple[float, Sequence[float]]]) -> str:
+def concurrency_table(seconds: Mapping[str, tuple[float, Sequence[float]]]) -> str:
     """Seconds per image of one process, and of each of several at once; a row per variant."""
     rows = [["seconds per image", "one process", "each of several at once", "ratio"]]
     rows += [
@@ -96,7 +96,7 @@ def ratios(base: Measured, other: Measured) -> str:
     return f"image {image:.2f} x{span}, decoding {decoding:.2f} x as fast"
 
 
-def beside(base: Measured, other: Measured) -> str:
+def compare(base: Measured, other: Measured) -> str:
     """How much longer a run with other classes takes."""
     image = other.seconds_per_image / base.seconds_per_image - 1
     own = sum(other.seconds[stage] - base.seconds[stage] for stage in CLASS_STAGES)
@@ -108,6 +108,6 @@ def in_words(agreement: Agreement) -> str:
     """Whether the detections are the same."""
     return (
         f"{agreement.matched} of {agreement.theirs} detections again, of {agreement.ours}; "
-        f"least mask IoU {agreement.least_mask_iou:.6f}, "
-        f"greatest score difference {agreement.greatest_score_difference:.1e}"
+        f"least mask IoU {agreement.min_mask_iou:.6f}, "
+        f"greatest score difference {agreement.max_score_difference:.1e}"
     )

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 import yaml
+from benchmarking import literal
 from benchmarking.accuracy import demo_prototypes
 from benchmarking.stopwatch import Stopwatch
-from PIL import Image
 from torch import Tensor, nn
 
 from dinov2 import build_dinov2
 from no_time_to_train.coco.results import CocoRecord, to_records
 from no_time_to_train.config import ComputeConfig, Sam2InferConfig
-from no_time_to_train.dataset.images import read_image, to_pixels
-from no_time_to_train.encoders.dinov2 import PatchEncoder
+from no_time_to_train.dataset.images import read_image
+from no_time_to_train.dataset.targets import to_target
+from no_time_to_train.encoders.patch_encoder import PatchEncoder
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.proposers.point_grid import PointProposer
 from no_time_to_train.structures import Prediction, Proposals, Target
 from sam2 import ImageFeatures, build_sam2
-from tests.golden import deterministic
-from tests.reference import stage_three
 
 FAST_OVERLAY = Path(__file__).resolve().parents[2] / "configs" / "fast.yaml"
 STAGES = ("input", "encoders", "decoding", "pooling", "merging", "results")
@@ -49,17 +48,17 @@ class Networks:
 class Parts:
     """Both networks, and the classes to look for.
 
-    Without a checkpoint a network has the deterministic weights of the golden tests.
+    Without a checkpoint a network has random weights, the same in every process.
     """
 
     def __init__(self, networks: Networks, compute: ComputeConfig) -> None:
-        sam2 = build_sam2(networks.sam2, networks.sam2_checkpoint)
+        sam2 = build_sam2(networks.sam2, networks.sam2_checkpoint, decoder=compute.decoder)
         size = networks.encoder_image_size
         encoder = build_dinov2(networks.encoder, size, networks.encoder_checkpoint)
         if networks.sam2_checkpoint is None:
-            fill_deterministically(sam2)
+            fill_at_random(sam2)
         if networks.encoder_checkpoint is None:
-            fill_deterministically(encoder)
+            fill_at_random(encoder)
         self.networks = networks
         self.sam2 = sam2.to(networks.device)
         self.encoder = PatchEncoder(encoder, size).to(networks.device)
@@ -72,7 +71,11 @@ class Parts:
         """Prompt with a grid of this size from now on."""
         self.settings = Sam2InferConfig(points_per_side=points_per_side)
         self.proposer = PointProposer(
-            self.sam2, points_per_side, self.settings.iou_thr, self.settings.testing_point_bs
+            self.sam2,
+            points_per_side,
+            self.settings.iou_thr,
+            self.settings.testing_point_bs,
+            threaded=not self.compute.compile,
         ).to(self.networks.device)
         self.proposer.set_compute(self.compute)
         self.segmenter = Segmenter(self.settings, self.encoder, self.proposer)
@@ -81,10 +84,7 @@ class Parts:
 
     def read(self, path: Path) -> Target:
         """An image as `test` reads it."""
-        side = self.proposer.network.image_size
-        picture = read_image(path)
-        pixels = to_pixels(picture.resize((side, side), Image.Resampling.BICUBIC))
-        return Target(pixels, (picture.height, picture.width))
+        return to_target(read_image(path), self.proposer.image_size)
 
     def encode(self, target: Target) -> tuple[Tensor, ImageFeatures]:
         """Patch features (N, C) and SAM 2's features of one image."""
@@ -93,7 +93,7 @@ class Parts:
         if self.prototypes is None:
             self.prototypes = spread(patches, self.networks.classes)
             self.segmenter.prototypes = self.prototypes
-        return patches, self.proposer.encode(images)
+        return patches, self.proposer.encode(images, [target])
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Variant:
 
     decode: Callable[[Parts, ImageFeatures], Proposals]
     finish: Callable[[Parts, Proposals, Tensor, tuple[int, int], Stopwatch], Prediction]
-    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    compute: ComputeConfig
 
 
 def decode_as_test_does(parts: Parts, features: ImageFeatures) -> Proposals:
@@ -121,8 +121,8 @@ def finish_as_test_does(
 
 
 def decode_literally(parts: Parts, features: ImageFeatures) -> Proposals:
-    """Draw all four masks of every point."""
-    return Proposals(*stage_three.propose(parts.sam2, features, parts.settings))
+    """Draw every mask of every point with the plain decoder."""
+    return Proposals(*literal.propose(parts.sam2, features, parts.settings))
 
 
 def finish_literally(
@@ -130,10 +130,10 @@ def finish_literally(
 ) -> Prediction:
     """Upsample features, and let every mask meet every other."""
     with watch("pooling"):
-        pooled = stage_three.mean_features(patches, proposals.logits > 0)
+        pooled = literal.mean_features(patches, proposals.logits > 0)
     with watch("merging"):
         prototypes = parts.segmenter.prototypes
-        return stage_three.merge(
+        return literal.merge(
             proposals.logits, proposals.ious, pooled, prototypes, size, parts.settings
         )
 
@@ -144,13 +144,28 @@ def fast_mode() -> ComputeConfig:
     return ComputeConfig(**overlay["model"]["init_args"]["model_cfg"]["compute_cfg"])
 
 
+def as_test_does(compute: ComputeConfig) -> Variant:
+    """What `test` does with these settings."""
+    return Variant(decode_as_test_does, finish_as_test_does, compute)
+
+
+DECODERS = {
+    f"{name}{suffix}": as_test_does(replace(compute, precision=precision))
+    for suffix, precision in (("", "float32"), ("-bf16", "bfloat16"))
+    for name, compute in (
+        ("plain", ComputeConfig(decoder="plain")),
+        ("plain-compiled", ComputeConfig(decoder="plain", compile=True)),
+        ("fast", ComputeConfig(decoder="fast")),
+    )
+}
+"""The decoders of SAM 2, in two number formats."""
+
 VARIANTS = {
-    "literal": Variant(decode_literally, finish_literally),
-    "exact": Variant(decode_as_test_does, finish_as_test_does),
-    "fast": Variant(decode_as_test_does, finish_as_test_does, fast_mode()),
-    "uncompiled": Variant(
-        decode_as_test_does, finish_as_test_does, replace(fast_mode(), compile=False)
-    ),
+    "literal": Variant(decode_literally, finish_literally, ComputeConfig(decoder="plain")),
+    "exact": as_test_does(ComputeConfig()),
+    "fast.yaml": as_test_does(fast_mode()),
+    "uncompiled": as_test_does(replace(fast_mode(), compile=False)),
+    **DECODERS,
 }
 
 
@@ -160,10 +175,15 @@ def spread(patches: Tensor, classes: int) -> Tensor:
     return F.normalize(patches[chosen], dim=1)
 
 
-def fill_deterministically(network: nn.Module) -> None:
-    """Give every parameter the value that its name stands for."""
+def fill_at_random(network: nn.Module) -> None:
+    """Give every parameter a value, the same in every process, that keeps activations near one."""
+    generator = torch.Generator().manual_seed(0)
     for name, value in network.state_dict().items():
-        value.copy_(torch.from_numpy(deterministic.weight(name, tuple(value.shape))))
+        noise = torch.randn(value.shape, generator=generator)
+        if value.dim() > 1:
+            value.copy_(noise * value[0].numel() ** -0.5)
+        else:
+            value.copy_(0.02 * noise if name.endswith("bias") else 1 + 0.1 * noise)
 
 
 def segment(parts: Parts, variant: Variant, path: Path, watch: Stopwatch) -> list[CocoRecord]:

@@ -1,6 +1,6 @@
 """Draw the demo data set: scenes of kinds that training never showed, in COCO format.
 
-    python scripts/demo_models/demo_set.py scenes
+    python -m scripts.demo_models.demo_set scenes
 
 Writes FOLDER/images and FOLDER/annotations/{references,targets}.json. Every kind has an outline and
 a surface of families that are held out from training. A target shows objects of some kinds, and
@@ -18,12 +18,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-import shapes
-import textures
-from drawing import Kind, Layout, Scene, draw_kind, draw_scene
 from numpy.random import Generator
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
+
+from scripts.demo_models import shapes, textures
+from scripts.demo_models.drawing import Kind, Layout, Scene, draw_kind, draw_scene
 
 SEED = 2027
 NAMES = (
@@ -37,86 +37,88 @@ assert set(SURFACES.values()) == set(textures.HELD_OUT)
 
 REFERENCE = Layout(counts=(1, 1), radii=(0.2, 0.3), camera=0.7, grey=0, alike=0)
 TARGET = Layout(counts=(3, 9), radii=(0.08, 0.22), overlap=0.1, camera=0.7, grey=0, alike=0)
-BARE = replace(TARGET, counts=(0, 0))
-TARGETS, STRANGERS_ONLY, BARE_TARGETS = 70, 6, 4
-"""Scenes with wanted kinds, with strangers only, and with nothing."""
+EMPTY = replace(TARGET, counts=(0, 0))
+TARGETS, DISTRACTORS_ONLY, EMPTY_TARGETS = 70, 6, 4
+"""Scenes with wanted kinds, with distractors only, and with nothing."""
 JPEG_QUALITY = 85
-LEAST_APART = 0.6
-"""Least distance of the colours of a class to those of the others and of strangers, 0 to 2.4."""
-LEAST_VISIBLE = 0.2
+MIN_COLOUR_DISTANCE = 0.6
+"""Least distance of the colours of a class to those of the others and of distractors, 0 to 2.4."""
+MIN_VISIBLE = 0.2
 """An object hidden more than this is painted over, but not annotated."""
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A scene and the category of each of its objects, None for a stranger."""
+class LabelledScene:
+    """A scene and the category of each of its objects, None for a distractor."""
 
     scene: Scene
     categories: tuple[int | None, ...]
 
 
-def wanted_kinds(rng: Generator) -> list[Kind]:
+def class_kinds(rng: Generator) -> list[Kind]:
     """One kind per name."""
     kinds: list[Kind] = []
     for name in NAMES:
         surface, _, outline = name.partition("_")
-        kinds.append(draw_apart(rng, kinds, (OUTLINES[outline],), (SURFACES[surface],)))
+        kinds.append(draw_distinct_kind(rng, kinds, (OUTLINES[outline],), (SURFACES[surface],)))
     return kinds
 
 
-def draw_apart(rng: Generator, others: Sequence[Kind], *families: Any) -> Kind:
+def draw_distinct_kind(rng: Generator, others: Sequence[Kind], *families: Any) -> Kind:
     """A kind, of these families if any are given, of other colours than the others."""
     while True:
         kind = draw_kind(rng, *families)
-        if all(colours_apart(kind, other) >= LEAST_APART for other in others):
+        if all(colour_distance(kind, other) >= MIN_COLOUR_DISTANCE for other in others):
             return kind
 
 
-def colours_apart(kind: Kind, other: Kind) -> float:
+def colour_distance(kind: Kind, other: Kind) -> float:
     """Distance of the two colours of one kind to those of another, in the order that fits."""
-    ours, theirs = shown_colours(kind), shown_colours(other)  # (2, 3) each
+    ours, theirs = visible_colours(kind), visible_colours(other)  # (2, 3) each
     return float(min(np.linalg.norm(ours - theirs), np.linalg.norm(ours[::-1] - theirs)))
 
 
-def shown_colours(kind: Kind) -> NDArray[np.float32]:
+def visible_colours(kind: Kind) -> NDArray[np.float32]:
     """The first colour, and the second as far as the contrast of the pattern goes, (2, 3)."""
     first, second = kind.surface.colours
     return np.stack([first, first + kind.surface.contrast * (second - first)])
 
 
-def draw_reference(rng: Generator, kinds: Sequence[Kind], category: int) -> Shown:
+def draw_reference(rng: Generator, kinds: Sequence[Kind], category: int) -> LabelledScene:
     """One object alone, large enough for 1-shot sampling: 32 px, and 10 px from the border."""
     while True:
         scene = draw_scene(rng, [kinds[category]], REFERENCE)
         ys, xs = scene.labels.nonzero()
         edges = min(xs.min(), ys.min()), max(xs.max(), ys.max())
         if edges[0] > 10 and edges[1] < REFERENCE.side - 11:
-            return Shown(scene, (category,))
+            return LabelledScene(scene, (category,))
 
 
-def draw_target(rng: Generator, kinds: Sequence[Kind]) -> Shown:
+def draw_target(rng: Generator, kinds: Sequence[Kind]) -> LabelledScene:
     """Objects of one to four kinds, one of them at least, and of one or two unknown ones."""
     categories = rng.choice(len(kinds), size=rng.integers(1, 5), replace=False)
-    strangers = [draw_apart(rng, kinds) for _ in range(rng.integers(1, 3))]
+    distractors = [draw_distinct_kind(rng, kinds) for _ in range(rng.integers(1, 3))]
     known = [int(c) for c in categories]
     while True:
-        scene = draw_scene(rng, [*(kinds[c] for c in known), *strangers], TARGET)
-        shown = Shown(scene, tuple(known[k] if k < len(known) else None for k in scene.kinds))
+        scene = draw_scene(rng, [*(kinds[c] for c in known), *distractors], TARGET)
+        shown = LabelledScene(
+            scene, tuple(known[k] if k < len(known) else None for k in scene.kinds)
+        )
         if annotations_of(shown):
             return shown
 
 
-def draw_strangers(rng: Generator, kinds: Sequence[Kind]) -> Shown:
+def draw_distractors(rng: Generator, kinds: Sequence[Kind]) -> LabelledScene:
     """Objects of unknown kinds only."""
-    scene = draw_scene(rng, [draw_apart(rng, kinds) for _ in range(3)], TARGET)
-    return Shown(scene, (None,) * len(scene.kinds))
+    scene = draw_scene(rng, [draw_distinct_kind(rng, kinds) for _ in range(3)], TARGET)
+    return LabelledScene(scene, (None,) * len(scene.kinds))
 
 
-def annotations_of(shown: Shown) -> list[dict[str, Any]]:
+def annotations_of(shown: LabelledScene) -> list[dict[str, Any]]:
     """Category, box, area and mask of each annotated object."""
     found = []
     for index, category in enumerate(shown.categories):
-        if category is None or shown.scene.visible[index] < LEAST_VISIBLE:
+        if category is None or shown.scene.visible[index] < MIN_VISIBLE:
             continue
         mask = shown.scene.labels == index + 1
         rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
@@ -132,7 +134,7 @@ def annotations_of(shown: Shown) -> list[dict[str, Any]]:
     return found
 
 
-def save(shown: Sequence[Shown], prefix: str, first_id: int, folder: Path) -> None:
+def save(shown: Sequence[LabelledScene], prefix: str, first_id: int, folder: Path) -> None:
     """Write pictures and their annotation file."""
     images, annotations = [], []
     for number, one in enumerate(shown):
@@ -157,11 +159,11 @@ def main() -> None:
     for part in ("images", "annotations"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)
-    kinds = wanted_kinds(rng)
+    kinds = class_kinds(rng)
     save([draw_reference(rng, kinds, c) for c in range(len(kinds))], "reference", 1, folder)
     targets = [draw_target(rng, kinds) for _ in range(TARGETS)]
-    targets += [draw_strangers(rng, kinds) for _ in range(STRANGERS_ONLY)]
-    targets += [Shown(draw_scene(rng, kinds, BARE), ()) for _ in range(BARE_TARGETS)]
+    targets += [draw_distractors(rng, kinds) for _ in range(DISTRACTORS_ONLY)]
+    targets += [LabelledScene(draw_scene(rng, kinds, EMPTY), ()) for _ in range(EMPTY_TARGETS)]
     save(targets, "target", 101, folder)
 
 

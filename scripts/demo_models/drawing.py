@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import shapes
-import textures
 from numpy.random import Generator
 from numpy.typing import NDArray
+
+from scripts.demo_models import shapes, textures
 
 Image = NDArray[np.float32]
 """(H, W, 3) in [0, 1], RGB, while it is being painted."""
@@ -22,7 +22,7 @@ Image = NDArray[np.float32]
 SUBPIXEL_BITS = 4
 MARGIN = 2
 """Pixels around an object that its patch of the canvas covers."""
-MOST_IN_ROWS, GAPS = 30, 0.1
+MAX_IN_ROWS, GAPS = 30, 0.1
 """Most objects that stand in rows, and the share of their places that stay empty."""
 
 
@@ -53,7 +53,7 @@ class Layout:
     grey: float = 0.25
     """Share of pictures without colour."""
     rows: float = 0.0
-    """Share of pictures in which objects of one kind stand in rows, little room between them."""
+    """Share of pictures in which objects of one kind stand in rows, close together."""
     alike: float = 0.15
     """Share of pictures whose background has the colours of an object."""
 
@@ -113,7 +113,7 @@ def draw_scene(rng: Generator, kinds: Sequence[Kind], layout: Layout) -> Scene:
     chosen, areas = [], []
     in_rows = layout.rows > 0 and rng.random() < layout.rows
     only = int(rng.integers(len(kinds))) if in_rows else None
-    for pose in _rows(rng, layout) if in_rows else _poses(rng, layout):
+    for pose in _row_poses(rng, layout) if in_rows else _scattered_poses(rng, layout):
         index = int(rng.integers(len(kinds))) if only is None else only
         chosen.append(index)
         areas.append(_paint_object(rng, canvas, labels, kinds[index], pose, light, len(chosen)))
@@ -135,7 +135,7 @@ def _background(rng: Generator, side: int, model: Kind | None) -> Image:
     return (calm * painted + (1 - calm) * surface.colours[0]).astype(np.float32)
 
 
-def _poses(rng: Generator, layout: Layout) -> list[_Pose]:
+def _scattered_poses(rng: Generator, layout: Layout) -> list[_Pose]:
     """Places for objects, anywhere."""
     side, count = layout.side, int(rng.integers(layout.counts[0], layout.counts[1] + 1))
     axes = _stretch(rng)
@@ -147,23 +147,23 @@ def _poses(rng: Generator, layout: Layout) -> list[_Pose]:
         radius = side * np.exp(np.clip(base + rng.uniform(-spread, spread), low, high))
         for _ in range(12):
             centre = rng.uniform(0.7 * radius, side - 0.7 * radius, 2)
-            if _has_room(centre, radius, poses, axes, layout.overlap):
+            if _fits(centre, radius, poses, axes, layout.overlap):
                 frame = radius * axes[:, None] * _turn(rng.uniform(0, 2 * np.pi))
                 poses.append(_Pose(centre, frame, radius))
                 break
     return poses
 
 
-def _rows(rng: Generator, layout: Layout) -> list[_Pose]:
+def _row_poses(rng: Generator, layout: Layout) -> list[_Pose]:
     """Places in rows and columns, as of goods on a shelf."""
     side, axes = layout.side, _stretch(rng)
     low, high = np.log(layout.radii)
     usual = side * np.exp(rng.uniform(low, (low + high) / 2))
     pitch = 2 * usual * axes * np.exp(rng.uniform(0, 0.5, 2))  # across, down
     places = np.stack(np.meshgrid(*(np.arange(p / 2, side, p) for p in pitch)), -1).reshape(-1, 2)
-    first = rng.integers(max(len(places) - MOST_IN_ROWS, 0) + 1)
+    first = rng.integers(max(len(places) - MAX_IN_ROWS, 0) + 1)
     poses = []
-    for place in places[first : first + MOST_IN_ROWS]:
+    for place in places[first : first + MAX_IN_ROWS]:
         radius = usual * np.exp(rng.uniform(-0.3, 0.1))
         centre = place + rng.uniform(-0.15, 0.15, 2) * pitch
         frame = radius * axes[:, None] * _turn(rng.uniform(0, 2 * np.pi))
@@ -178,7 +178,7 @@ def _stretch(rng: Generator) -> NDArray[np.float64]:
     return np.array([stretch, 1 / stretch])
 
 
-def _has_room(
+def _fits(
     centre: NDArray[np.float64],
     radius: float,
     poses: Sequence[_Pose],

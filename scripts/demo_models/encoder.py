@@ -1,10 +1,10 @@
 """Train the demo's DINOv2 from nothing, on made-up scenes, to tell kinds of objects apart.
 
-    python scripts/demo_models/encoder.py --seed 0 --out dinov2_demo.pth
+    python -m scripts.demo_models.encoder --seed 0 --out dinov2_demo.pth
 
-Each step draws kinds of objects, a portrait of each kind as the method cuts references, and scenes
+Each step draws kinds of objects, a reference of each kind as the method cuts references, and scenes
 with several kinds. Features are pooled as the method pools them. Each mask and each patch of a
-scene is asked which of the portraits it resembles, if any: a softmax over cosines with one scale
+scene is classified as one of the references or none: a softmax over cosines with one scale
 and one offset for all, because the method ranks the cosines of all images in one list.
 """
 
@@ -17,26 +17,26 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from drawing import Kind, Layout, Scene, draw_kind, draw_scene
-from encoder_start import start_with_colours
 from numpy.random import Generator
 from numpy.typing import NDArray
-from optimisers import adamw
-from textures import draw_colours
 from torch import Tensor, nn
-from training import Training, half_precision, rate_share, read_command_line
 
 from dinov2 import build_dinov2
 from dinov2.vision_transformer import VisionTransformer
 from no_time_to_train.dataset.crops import crop_and_resize, crop_box
 from no_time_to_train.models.matching import linear_upsampling
 from no_time_to_train.preprocessing import imagenet_normalise
+from scripts.demo_models.drawing import Kind, Layout, Scene, draw_kind, draw_scene
+from scripts.demo_models.encoder_init import init_colour_histogram
+from scripts.demo_models.optimisers import adamw
+from scripts.demo_models.textures import draw_colours
+from scripts.demo_models.training import Training, half_precision, lr_factor, read_command_line
 
 NAME = "dinov2_demo"
 PATCH, CELL = 14, 4
 """Sides in pixels of a patch, and of a cell of the mask grid."""
 CONTEXT = 0.2
-"""How much wider than its object a portrait is."""
+"""How much wider than its object a reference is."""
 OTHER, MIXED = -1, -2
 """In place of a kind: none of them; more than one, to be left out."""
 RADII = (12, 50)
@@ -45,8 +45,8 @@ GREY_STEPS, GREY_SCENES = 0.15, 0.1
 """Share of steps without colour, and in the others of scenes without."""
 REGIONS = 8
 """Random regions tried per scene as masks of no object."""
-LEAST_VISIBLE, LEAST_CELLS = 0.4, 12
-"""Objects hidden more than this, or smaller, are not asked for."""
+MIN_VISIBLE, MIN_CELLS = 0.4, 12
+"""Objects hidden more than this, or smaller, get no mask."""
 PATCH_SHARE = 0.1
 """Weight of the patches beside the masks."""
 RATE = 7e-4
@@ -73,12 +73,12 @@ PHASES = (
     Phase(side=126, kinds=16, scenes=16, steps=2800),
     Phase(side=252, kinds=12, scenes=8, steps=350),
 )
-"""Small pictures first: objects of a scene keep their size in patches, portraits grow."""
+"""Small pictures first: objects of a scene keep their size in patches, references grow."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A picture with M masks, the portrait of a kind or a scene."""
+    """A picture with M masks, the reference of a kind or a scene."""
 
     image: Tensor
     """(3, S, S), ImageNet-normalised."""
@@ -90,7 +90,7 @@ class View:
     """Kind of each patch, OTHER or MIXED, (N,)."""
 
 
-class Sameness(nn.Module):
+class CosineLogits(nn.Module):
     """From a cosine to the log-odds of being the same kind."""
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ def draw_kinds(rng: Generator, count: int) -> list[Kind]:
     return kinds
 
 
-def draw_portrait(rng: Generator, kind: Kind, index: int, side: int, grey: float) -> View:
+def draw_reference(rng: Generator, kind: Kind, index: int, side: int, grey: float) -> View:
     """A picture cut around one object, as references are."""
     layout = Layout(
         side=int(rng.integers(80, 200)), counts=(1, 2), radii=(0.2, 0.42), overlap=0, grey=grey
@@ -135,7 +135,7 @@ def draw_portrait(rng: Generator, kind: Kind, index: int, side: int, grey: float
     )
 
 
-def draw_view(rng: Generator, kinds: list[Kind], side: int, grey: float) -> View:
+def draw_target(rng: Generator, kinds: list[Kind], side: int, grey: float) -> View:
     """A scene with some of the kinds."""
     chosen = rng.choice(len(kinds), int(rng.integers(1, 6)), replace=False)
     layout = Layout(
@@ -168,7 +168,7 @@ def _masks(
     masks, kinds = [], []
     for label, (kind, visible) in enumerate(zip(objects, scene.visible, strict=True), start=1):
         mask = cells == label
-        if visible >= LEAST_VISIBLE and mask.sum() >= LEAST_CELLS:
+        if visible >= MIN_VISIBLE and mask.sum() >= MIN_CELLS:
             masks.append(mask)
             kinds.append(kind)
     for _ in range(REGIONS):
@@ -200,43 +200,43 @@ def _patch_kinds(labels: NDArray[np.uint8], objects: NDArray[np.int64]) -> Tenso
 
 
 def loss_of(
-    model: nn.Module, sameness: Sameness, portraits: list[View], scenes: list[View]
+    model: nn.Module, cosine_logits: CosineLogits, references: list[View], scenes: list[View]
 ) -> Tensor:
-    """How badly masks and patches of the scenes are told apart by the portraits."""
-    views = portraits + scenes
+    """How badly masks and patches of the scenes are told apart by the references."""
+    views = references + scenes
     features = model(images_of(views))  # (B, N, C)
     pooled = [view.weights @ maps for view, maps in zip(views, features, strict=True)]
-    prototypes = F.normalize(torch.cat(pooled[: len(portraits)]), dim=1)  # (K, C)
-    masks = F.normalize(torch.cat(pooled[len(portraits) :]), dim=1)  # (M, C)
+    prototypes = F.normalize(torch.cat(pooled[: len(references)]), dim=1)  # (K, C)
+    masks = F.normalize(torch.cat(pooled[len(references) :]), dim=1)  # (M, C)
     wanted = torch.cat([view.kinds for view in scenes])  # (M,)
     patches = F.normalize(features.flatten(0, 1), dim=1)  # (B * N, C)
     patch_kinds = torch.cat([view.patches for view in views])
-    by_mask = told_apart(sameness, masks @ prototypes.T, wanted)
-    by_patch = told_apart(sameness, patches @ prototypes.T, patch_kinds)
+    by_mask = kind_loss(cosine_logits, masks @ prototypes.T, wanted)
+    by_patch = kind_loss(cosine_logits, patches @ prototypes.T, patch_kinds)
     return by_mask + PATCH_SHARE * by_patch
 
 
-def told_apart(sameness: Sameness, cosines: Tensor, kinds: Tensor) -> Tensor:
+def kind_loss(cosine_logits: CosineLogits, cosines: Tensor, kinds: Tensor) -> Tensor:
     """Cross-entropy of "which kind, or none"; as much weight for objects as for the rest.
 
     Args:
-        sameness: Turns cosines into log-odds against "none".
+        cosine_logits: Turns cosines into log-odds against "none".
         cosines: (M, K).
         kinds: Index of a kind, OTHER or MIXED, (M,).
     """
-    odds = F.pad(sameness(cosines), (0, 1))  # (M, K + 1), none of them last
+    odds = F.pad(cosine_logits(cosines), (0, 1))  # (M, K + 1), none of them last
     wanted = kinds.where(kinds >= 0, cosines.shape[1])
     losses = F.cross_entropy(odds, wanted, reduction="none")
     return losses[kinds >= 0].mean() + losses[kinds == OTHER].mean()
 
 
 def draw_batch(rng: Generator, phase: Phase) -> tuple[list[View], list[View]]:
-    """Draw kinds, a portrait of each, and scenes with some of them."""
+    """Draw kinds, a reference of each, and scenes with some of them."""
     kinds = draw_kinds(rng, phase.kinds)
     grey = (1.0, 1.0) if rng.random() < GREY_STEPS else (0.0, GREY_SCENES)
-    portraits = [draw_portrait(rng, kind, i, phase.side, grey[0]) for i, kind in enumerate(kinds)]
-    scenes = [draw_view(rng, kinds, phase.side, grey[1]) for _ in range(phase.scenes)]
-    return portraits, scenes
+    references = [draw_reference(rng, kind, i, phase.side, grey[0]) for i, kind in enumerate(kinds)]
+    scenes = [draw_target(rng, kinds, phase.side, grey[1]) for _ in range(phase.scenes)]
+    return references, scenes
 
 
 def images_of(views: list[View]) -> Tensor:
@@ -250,7 +250,7 @@ def plan() -> list[tuple[Phase, float]]:
     total, done = sum(phase.cost for phase in PHASES), 0
     for phase in PHASES:
         shares = [(done + phase.cost * i / phase.steps) / total for i in range(phase.steps)]
-        steps += [(phase, RATE * rate_share(i, share)) for i, share in enumerate(shares)]
+        steps += [(phase, RATE * lr_factor(i, share)) for i, share in enumerate(shares)]
         done += phase.cost
     return steps
 
@@ -259,15 +259,15 @@ def train(seed: int, out: Path) -> VisionTransformer:
     """Train through all phases, or through what is left of them."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model, sameness = build_dinov2(NAME).train().requires_grad_(True), Sameness()
-    portraits, scenes = draw_batch(rng, PHASES[0])
-    start_with_colours(model, images_of(portraits + scenes))
-    lesson = nn.ModuleList([model, sameness])
-    optimisers = [adamw(lesson.parameters())]
-    training = Training(lesson, optimisers, rng, seed, out, ("scale", "offset"))
-    for phase, rate in training.left(plan()):
-        loss = loss_of(model, sameness, *draw_batch(rng, phase))
-        training.take(rate, loss, sameness.log_scale.exp(), sameness.offset)
+    model, cosine_logits = build_dinov2(NAME).train().requires_grad_(True), CosineLogits()
+    references, scenes = draw_batch(rng, PHASES[0])
+    init_colour_histogram(model, images_of(references + scenes))
+    module = nn.ModuleList([model, cosine_logits])
+    optimisers = [adamw(module.parameters())]
+    training = Training(module, optimisers, rng, seed, out, ("scale", "offset"))
+    for phase, rate in training.remaining(plan()):
+        loss = loss_of(model, cosine_logits, *draw_batch(rng, phase))
+        training.step(rate, loss, cosine_logits.log_scale.exp(), cosine_logits.offset)
     return model
 
 

@@ -1,4 +1,4 @@
-"""What the segmenter is asked about a scene, and the right answers."""
+"""Prompts for the segmenter in a scene, and the masks it should answer with."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from drawing import Scene
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
 from no_time_to_train.preprocessing import imagenet_normalise
 from sam2.image_model import MASK_STRIDE
+from scripts.demo_models.drawing import Scene
 
-CLICKS, BOXES, MISSES = 12, 3, 2
+CLICKS, BOXES, BACKGROUND_CLICKS = 12, 3, 2
 """Prompts per scene: clicks on objects, boxes around objects, clicks on the background."""
-LEAST_VISIBLE, LEAST_CELLS = 0.3, 8
-"""Objects hidden more than this, or with fewer cells of the mask grid, are not asked for."""
+MIN_VISIBLE, MIN_CELLS = 0.3, 8
+"""Objects hidden more than this, or with fewer cells of the mask grid, get no prompt."""
 BOX_ERROR = 0.05
 """How far sides of a box may be off, as a share of its longer side."""
 
 
 @dataclass(frozen=True)
-class Questions:
+class Prompts:
     """A scene and its prompts, S the side of the scene."""
 
     image: Tensor
@@ -33,19 +33,19 @@ class Questions:
     """Points inside objects, (CLICKS, 2) xy in pixels."""
     boxes: Tensor
     """(BOXES, 4) xyxy in pixels."""
-    misses: Tensor
-    """Points on the background, (MISSES, 2) xy in pixels."""
+    background: Tensor
+    """Points on the background, (BACKGROUND_CLICKS, 2) xy in pixels."""
     truth: Tensor
     """Share of each cell that the object covers, (CLICKS + BOXES, S/4, S/4)."""
 
 
 def normalise(image: NDArray[np.uint8]) -> Tensor:
-    """An RGB image (H, W, 3) as the networks want it, (3, H, W)."""
+    """An RGB image (H, W, 3) as the networks take it, (3, H, W)."""
     return imagenet_normalise(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)[0]
 
 
-def ask(rng: Generator, scene: Scene) -> Questions | None:
-    """Draw prompts for a scene, each object asked for as often as the next.
+def draw_prompts(rng: Generator, scene: Scene) -> Prompts | None:
+    """Draw prompts for a scene, each object as often as the next.
 
     Args:
         rng: Source of all randomness.
@@ -57,19 +57,19 @@ def ask(rng: Generator, scene: Scene) -> Questions | None:
     if not scene.kinds:
         return None
     covers = _covers(scene)  # (objects, h, w)
-    clear = (torch.tensor(scene.visible) >= LEAST_VISIBLE) & (covers.sum((1, 2)) >= LEAST_CELLS)
+    clear = (torch.tensor(scene.visible) >= MIN_VISIBLE) & (covers.sum((1, 2)) >= MIN_CELLS)
     objects = rng.permutation(clear.nonzero()[:, 0].numpy())
     empty = np.argwhere(scene.labels == 0)
     if not len(objects) or not len(empty):
         return None
-    asked = [int(objects[i % len(objects)]) for i in range(CLICKS + BOXES)]
-    pixels = {i: np.argwhere(scene.labels == i + 1) for i in set(asked)}  # (n, 2) yx each
-    return Questions(
+    chosen = [int(objects[i % len(objects)]) for i in range(CLICKS + BOXES)]
+    pixels = {i: np.argwhere(scene.labels == i + 1) for i in set(chosen)}  # (n, 2) yx each
+    return Prompts(
         image=normalise(scene.image),
-        clicks=_as_tensor([_pick(rng, pixels[i]) for i in asked[:CLICKS]]),
-        boxes=_as_tensor([_box(rng, pixels[i], len(scene.labels)) for i in asked[CLICKS:]]),
-        misses=_as_tensor([_pick(rng, empty) for _ in range(MISSES)]),
-        truth=covers[asked],
+        clicks=_as_tensor([_pick(rng, pixels[i]) for i in chosen[:CLICKS]]),
+        boxes=_as_tensor([_box(rng, pixels[i], len(scene.labels)) for i in chosen[CLICKS:]]),
+        background=_as_tensor([_pick(rng, empty) for _ in range(BACKGROUND_CLICKS)]),
+        truth=covers[chosen],
     )
 
 

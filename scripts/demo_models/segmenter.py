@@ -1,10 +1,10 @@
 """Train the demo's SAM 2 from nothing, on made-up scenes that grow harder as it learns.
 
-    python scripts/demo_models/segmenter.py --seed 0 --out sam2_hiera_demo.pt
+    python -m scripts.demo_models.segmenter --seed 0 --out sam2_hiera_demo.pt
 
 Each prompt is a click inside a visible object, a box around one, or a click on the background. Of
 the three masks of a click the best carries the loss, of a box it is the single one. The IoU head
-learns from every mask, and 0 for clicks on the background. While the decoder is young, an
+learns from every mask, and 0 for clicks on the background. Early in training, an
 embedding of pixels, thrown away later, tells the image encoder what belongs together.
 """
 
@@ -16,21 +16,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import shapes
-import textures
 import torch
 import torch.nn.functional as F
-from drawing import Layout, draw_kind, draw_scene
 from numpy.random import Generator
-from optimisers import muon_and_adamw
-from prompts import CLICKS, Questions, ask
-from segmenter_start import start_near_prompts
 from torch import Tensor, nn
-from training import Training, half_precision, rate_share, read_command_line
 
 from sam2 import build_sam2
-from sam2.image_model import MASK_STRIDE, ImageFeatures, ImageModel
+from sam2.image_model import MASK_STRIDE, ImageFeatures, Sam2ImageModel
 from sam2.modeling.image_encoder import Pyramid
+from scripts.demo_models import shapes, textures
+from scripts.demo_models.drawing import Layout, draw_kind, draw_scene
+from scripts.demo_models.optimisers import muon_and_adamw
+from scripts.demo_models.prompts import CLICKS, Prompts, draw_prompts
+from scripts.demo_models.segmenter_init import init_near_prompts
+from scripts.demo_models.training import Training, half_precision, lr_factor, read_command_line
 
 NAME = "sam2_hiera_demo"
 RATE = 1.5e-3
@@ -40,7 +39,7 @@ FAMILIES = shapes.TRAINED + shapes.ROUGHER
 PATTERNS = textures.TRAINED + textures.BOLDER
 OTHERS_SHARE, SINGLE_SHARE = 0.1, 0.2
 """Weight of all three masks beside the best, and of the single mask of a click."""
-GENTLE_STEPS = 400
+RAMP_STEPS = 400
 """Steps in which a phase grows as strict as it will be."""
 EMBEDDING_WIDTH = 24
 
@@ -62,7 +61,7 @@ class Phase:
     steps: int
     batch: int
     strictness: Strictness
-    """Reached after GENTLE_STEPS."""
+    """Reached after RAMP_STEPS."""
     iou_weight: float
     """Weight of the IoU head's error; more of it makes masks learn more slowly."""
 
@@ -171,7 +170,7 @@ def _between_ends(shadows: Tensor) -> Tensor:
     return torch.minimum(before, after)
 
 
-def answer_loss(logits: Tensor, truth: Tensor, strictness: Strictness) -> Tensor:
+def prompt_mask_loss(logits: Tensor, truth: Tensor, strictness: Strictness) -> Tensor:
     """Loss of every mask, (P, Q): both of the above."""
     inside = mask_loss(logits, truth, strictness.balance)
     return inside + strictness.extents * extent_loss(logits, truth)
@@ -191,20 +190,20 @@ def expected_ious(logits: Tensor) -> Tensor:
     return (chances * masks).sum((2, 3)) / torch.maximum(chances, masks).sum((2, 3))
 
 
-class Lesson(nn.Module):
+class TrainingModule(nn.Module):
     """The model together with what only training needs."""
 
-    def __init__(self, model: ImageModel) -> None:
+    def __init__(self, model: Sam2ImageModel) -> None:
         super().__init__()
         self.model = model
         self.embedding = PixelEmbedding(model.sam_mask_decoder.conv_s0.in_channels)
 
     def forward(
-        self, batch: Sequence[Questions], strictness: Strictness
+        self, batch: Sequence[Prompts], strictness: Strictness
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss of the masks of a batch, error of the IoU head, and figures to tell.
+        """Loss of the masks of a batch, error of the IoU head, and metrics to log.
 
-        The figures are the mean IoU of the masks chosen for clicks, of those for boxes, and of
+        The metrics are the mean IoU of the masks chosen for clicks, of those for boxes, and of
         those from the pixel embedding.
         """
         decoder = self.model.sam_mask_decoder
@@ -213,33 +212,33 @@ class Lesson(nn.Module):
         features = ImageFeatures(pyramid.stride_16, *high_res)
         embedded = self.embedding(pyramid)
         rows = [self._one(one, features[i], embedded[i], strictness) for i, one in enumerate(batch)]
-        losses, errors, figures = (torch.stack(column) for column in zip(*rows, strict=True))
-        return losses.mean(), errors.mean(), figures.mean(0)
+        losses, errors, metrics = (torch.stack(column) for column in zip(*rows, strict=True))
+        return losses.mean(), errors.mean(), metrics.mean(0)
 
     def _one(
-        self, asked: Questions, features: ImageFeatures, embedded: Tensor, strictness: Strictness
+        self, drawn: Prompts, features: ImageFeatures, embedded: Tensor, strictness: Strictness
     ) -> tuple[Tensor, Tensor, Tensor]:
-        logits, predicted = self._answer(asked, features)
-        answers = len(asked.truth)
-        losses = answer_loss(logits[:answers], asked.truth, strictness)  # (P, 4)
+        logits, predicted = self._answer(drawn, features)
+        answers = len(drawn.truth)
+        losses = prompt_mask_loss(logits[:answers], drawn.truth, strictness)  # (P, 4)
         with torch.no_grad():
-            ious = mask_ious(logits[:answers], asked.truth)  # (P, 4)
+            ious = mask_ious(logits[:answers], drawn.truth)  # (P, 4)
             wanted = (ious + expected_ious(logits[:answers])) / 2
         wanted = F.pad(wanted, (0, 0, 0, len(predicted) - answers))  # 0 on the background
-        near = self.embedding.masks(embedded, asked.clicks)[:, None]
-        near_loss = mask_loss(near, asked.truth[:CLICKS], strictness.balance).mean()
-        figures = _figures(ious, predicted, mask_ious(near, asked.truth[:CLICKS]))
-        return _prompt_loss(losses) + near_loss, F.mse_loss(predicted, wanted), figures
+        near = self.embedding.masks(embedded, drawn.clicks)[:, None]
+        near_loss = mask_loss(near, drawn.truth[:CLICKS], strictness.balance).mean()
+        metrics = _metrics(ious, predicted, mask_ious(near, drawn.truth[:CLICKS]))
+        return _prompt_loss(losses) + near_loss, F.mse_loss(predicted, wanted), metrics
 
-    def _answer(self, asked: Questions, features: ImageFeatures) -> tuple[Tensor, Tensor]:
-        """All four masks of every prompt, in the order of clicks, boxes, misses."""
+    def _answer(self, drawn: Prompts, features: ImageFeatures) -> tuple[Tensor, Tensor]:
+        """All four masks of every prompt, in the order of clicks, boxes, background."""
         encoder = self.model.sam_prompt_encoder
         prompts = (
-            encoder.points(asked.clicks),
-            encoder.boxes(asked.boxes),
-            encoder.points(asked.misses),
+            encoder.points(drawn.clicks),
+            encoder.boxes(drawn.boxes),
+            encoder.points(drawn.background),
         )
-        return self.model.predict_prompts(features, torch.cat(prompts))
+        return self.model.predict_masks(features, torch.cat(prompts))
 
 
 def _prompt_loss(losses: Tensor) -> Tensor:
@@ -250,21 +249,21 @@ def _prompt_loss(losses: Tensor) -> Tensor:
     return torch.cat([of_clicks, boxes[:, 0]]).mean()
 
 
-def _figures(ious: Tensor, predicted: Tensor, near: Tensor) -> Tensor:
+def _metrics(ious: Tensor, predicted: Tensor, near: Tensor) -> Tensor:
     chosen = predicted[:CLICKS, 1:].argmax(1, keepdim=True)
     of_clicks = ious[:CLICKS, 1:].gather(1, chosen)
     return torch.stack([of_clicks.mean(), ious[CLICKS:, 0].mean(), near.mean()])
 
 
-def draw_batch(rng: Generator, phase: Phase) -> list[Questions]:
-    """Draw as many scenes with prompts as the phase wants."""
-    batch: list[Questions] = []
+def draw_batch(rng: Generator, phase: Phase) -> list[Prompts]:
+    """Draw as many scenes with prompts as a step of the phase takes."""
+    batch: list[Prompts] = []
     while len(batch) < phase.batch:
         count = rng.integers(KINDS[0], KINDS[1] + 1)
         kinds = [draw_kind(rng, FAMILIES, PATTERNS) for _ in range(count)]
-        asked = ask(rng, draw_scene(rng, kinds, phase.layout))
-        if asked is not None:
-            batch.append(asked)
+        prompts = draw_prompts(rng, draw_scene(rng, kinds, phase.layout))
+        if prompts is not None:
+            batch.append(prompts)
     return batch
 
 
@@ -278,8 +277,8 @@ def plan() -> list[tuple[Phase, float, Strictness]]:
     total, done, before = sum(phase.cost for phase in PHASES), 0, (0.0, 0.0)
     for phase in PHASES:
         at = np.arange(phase.steps) / phase.steps
-        rates = [RATE * rate_share(i, (done + phase.cost * x) / total) for i, x in enumerate(at)]
-        way = np.minimum(np.arange(phase.steps) / GENTLE_STEPS, 1)[:, None]
+        rates = [RATE * lr_factor(i, (done + phase.cost * x) / total) for i, x in enumerate(at)]
+        way = np.minimum(np.arange(phase.steps) / RAMP_STEPS, 1)[:, None]
         strict = (1 - way) * before + way * phase.strictness
         moving = (Strictness(*row) for row in strict.tolist())
         steps += zip([phase] * phase.steps, rates, moving, strict=True)
@@ -287,31 +286,31 @@ def plan() -> list[tuple[Phase, float, Strictness]]:
     return steps
 
 
-def train(seed: int, out: Path) -> ImageModel:
+def train(seed: int, out: Path) -> Sam2ImageModel:
     """Train through all phases, or through what is left of them."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    lesson = Lesson(build_sam2(NAME))
-    lesson.train().requires_grad_(True)
-    start_near_prompts(lesson.model)
+    module = TrainingModule(build_sam2(NAME, decoder="plain"))
+    module.train().requires_grad_(True)
+    init_near_prompts(module.model)
     names = ("IoU of clicks", "of boxes", "of pixels")
-    training = Training(lesson, muon_and_adamw(lesson), rng, seed, out, names)
-    for phase, rate, strictness in training.left(plan()):
-        if lesson.model.image_size != phase.layout.side:
-            lesson.model = resized(lesson.model, phase.layout.side)
-        loss, error, figures = lesson(draw_batch(rng, phase), strictness)
-        training.take(rate, loss + phase.iou_weight * error, *figures)
-    return lesson.model
+    training = Training(module, muon_and_adamw(module), rng, seed, out, names)
+    for phase, rate, strictness in training.remaining(plan()):
+        if module.model.image_size != phase.layout.side:
+            module.model = resized(module.model, phase.layout.side)
+        loss, error, metrics = module(draw_batch(rng, phase), strictness)
+        training.step(rate, loss + phase.iou_weight * error, *metrics)
+    return module.model
 
 
-def resized(model: ImageModel, side: int) -> ImageModel:
+def resized(model: Sam2ImageModel, side: int) -> Sam2ImageModel:
     """The model for another image size, sharing its parameters."""
-    other = build_sam2(NAME, image_size=side).train().requires_grad_(True)
+    other = build_sam2(NAME, image_size=side, decoder="plain").train().requires_grad_(True)
     other.load_state_dict(model.state_dict(keep_vars=True), assign=True)
     return other
 
 
-def save(model: ImageModel, path: Path) -> None:
+def save(model: Sam2ImageModel, path: Path) -> None:
     """Write an official checkpoint in half precision."""
     torch.save({"model": half_precision(model)}, path)
 

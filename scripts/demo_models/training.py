@@ -1,4 +1,4 @@
-"""What both trainings share: their command line, the learning rate, steps, progress, and files."""
+"""What both trainings share: command line, learning rate, steps, progress, and files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.random import Generator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from no_time_to_train.files import replacing
+from no_time_to_train.files import atomic_write
 
 log = logging.getLogger("training")
 
@@ -35,7 +35,7 @@ def read_command_line(doc: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def rate_share(step: int, share: float) -> float:
+def lr_factor(step: int, share: float) -> float:
     """Which share of the greatest learning rate to use: warm-up, then half a cosine.
 
     Args:
@@ -46,17 +46,17 @@ def rate_share(step: int, share: float) -> float:
 
 
 class Training:
-    """Takes steps, tells how they go, and goes on where a training was stopped.
+    """Takes optimisation steps, logs them, and resumes a training that was stopped.
 
-    What it needs for that lies beside the weights to come, in a file ending in `.unfinished`.
+    The state for that lies beside the weights to come, in a file ending in `.unfinished`.
 
     Args:
-        lesson: All that learns.
+        module: The parameters to train.
         optimisers: Of its parameters; each group says which "share" of the learning rate is its.
         rng: Source of all randomness after the start.
         seed: What `rng` began with.
         out: Where the weights will be.
-        names: The figures of a step, in order.
+        names: The metrics of a step, in order.
 
     Raises:
         SystemExit: What was left unfinished began with another seed.
@@ -64,7 +64,7 @@ class Training:
 
     def __init__(
         self,
-        lesson: nn.Module,
+        module: nn.Module,
         optimisers: Sequence[Optimizer],
         rng: Generator,
         seed: int,
@@ -72,54 +72,54 @@ class Training:
         names: Sequence[str],
     ) -> None:
         self.optimisers = tuple(optimisers)
-        self.lesson, self.rng, self.seed, self.names = lesson, rng, seed, tuple(names)
+        self.module, self.rng, self.seed, self.names = module, rng, seed, tuple(names)
         self.unfinished = out.with_name(f"{out.name}.unfinished")
         self.done = 0
         self.recent: list[Tensor] = []
         if self.unfinished.exists():
-            self._restore()
+            self._load_state()
         self.began = time.monotonic()
 
-    def left(self, steps: Sequence[Step]) -> Iterator[Step]:
+    def remaining(self, steps: Sequence[Step]) -> Iterator[Step]:
         """Go through the steps that have not been taken."""
         yield from steps[self.done :]
         self.unfinished.unlink(missing_ok=True)
 
-    def take(self, rate: float, loss: Tensor, *figures: Tensor) -> None:
+    def step(self, rate: float, loss: Tensor, *metrics: Tensor) -> None:
         """Take one step down the gradient of a loss."""
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = rate * group["share"]
-        self.lesson.zero_grad()
+        self.module.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.lesson.parameters(), CLIP)
+        nn.utils.clip_grad_norm_(self.module.parameters(), CLIP)
         for optimiser in self.optimisers:
             optimiser.step()
         self.done += 1
-        self.recent.append(torch.stack([loss, *figures]).detach())
+        self.recent.append(torch.stack([loss, *metrics]).detach())
         if self.done % LOG_EVERY == 0:
-            self._tell()
-            self._keep()
+            self._log_progress()
+            self._save_state()
 
-    def _tell(self) -> None:
+    def _log_progress(self) -> None:
         means = torch.stack(self.recent).mean(dim=0).tolist()
         named = zip(("loss", *self.names), means, strict=True)
         told = ", ".join(f"{name} {mean:.3f}" for name, mean in named)
         log.info("step %d, %.0f s: %s", self.done, time.monotonic() - self.began, told)
         self.recent.clear()
 
-    def _keep(self) -> None:
+    def _save_state(self) -> None:
         state = {
             "seed": self.seed,
             "done": self.done,
-            "lesson": self.lesson.state_dict(),
+            "module": self.module.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "rng": self.rng.bit_generator.state,
         }
-        with replacing(self.unfinished, "wb") as file:
+        with atomic_write(self.unfinished, "wb") as file:
             torch.save(state, file)
 
-    def _restore(self) -> None:
+    def _load_state(self) -> None:
         state = torch.load(self.unfinished, weights_only=True)
         if state["seed"] != self.seed:
             raise SystemExit(
@@ -127,7 +127,7 @@ class Training:
                 " that seed, or delete the file, or name another --out."
             )
         self.done = state["done"]
-        self.lesson.load_state_dict(state["lesson"])
+        self.module.load_state_dict(state["module"])
         for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(kept)
         self.rng.bit_generator.state = state["rng"]

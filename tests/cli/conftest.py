@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from no_time_to_train.commands.test import main
+from no_time_to_train.commands import main
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "--model.init_args.model_cfg."
@@ -32,10 +32,15 @@ class Outcome:
 
 def run_test(*arguments: str) -> Outcome:
     """Run `test ARGUMENTS` in this process."""
+    return run_command("test", *arguments)
+
+
+def run_command(*arguments: str) -> Outcome:
+    """Run a command in this process."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            main(["test", *arguments])
+            main(list(arguments))
         except SystemExit as stop:
             code = int(stop.code or 0)
     return Outcome(code, out.getvalue(), err.getvalue())

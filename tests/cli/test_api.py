@@ -41,9 +41,9 @@ def coin() -> npt.NDArray[np.bool_]:
 
 
 def test_from_config__merges_overlays(segmenter: FewShotSegmenter) -> None:
-    assert segmenter.config.sam2_infer_cfgs.points_per_side == 6
-    assert segmenter.config.sam2_infer_cfgs.nms_thr == 0.5
-    assert segmenter.config.encoder_cfg.name == "dinov2_demo"
+    assert segmenter._segmenter.settings.points_per_side == 6
+    assert segmenter._segmenter.settings.nms_thr == 0.5
+    assert segmenter._segmenter.memory.encoder.name == "dinov2_demo"
 
 
 def test_from_config__a_misspelt_key_is_named(bench: Path) -> None:
@@ -114,6 +114,6 @@ def test_mistakes__are_sentences(segmenter: FewShotSegmenter) -> None:
     segmenter.remember(COINS, coin(), "coin")
     segmenter.finalise()
     segmenter.save("memory.pth")
-    segmenter._segmenter.bank.summaries.clear()
+    segmenter._segmenter.memory.references.clear()
     with pytest.raises(InputError, match="cannot learn"):
         segmenter.remember(COINS, coin(), "coin")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from no_time_to_train.commands.test import main
+from no_time_to_train.commands import main
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -182,7 +182,7 @@ def test_settings__each_is_listed_with_its_default_and_its_meaning(tmp_path: Pat
     bare.write_text(yaml.safe_dump({"model": {"class_path": class_path}}))
     text = printed("--config", str(bare), "--print_config=comments")
     commented = " ".join(line.strip().removeprefix("#").strip() for line in text.splitlines())
-    lines = (ROOT / "configs" / "README.md").read_text().splitlines()
+    lines = (ROOT / "docs" / "settings.md").read_text().splitlines()
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| `")]
     own = ("model_cfg.", "dataset_cfgs.", "data_load_cfgs.", "test_mode")
     defaults = {name: value for name, value in parse(bare).items() if name.startswith(own)}

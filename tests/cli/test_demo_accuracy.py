@@ -16,20 +16,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import demo_set
 import pytest
 import yaml
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from scripts.demo_models.demo_set import NAMES
 from tests.cli.conftest import CONFIGS, ROOT, settings
 
-LEAST_AP = {  # points per side: box AP, mask AP
+MIN_AP = {  # points per side: box AP, mask AP
     32: (0.523, 0.620),
     8: (0.492, 0.582),
 }
-CLASSES = ",".join(demo_set.NAMES)
-LEAST_COINS, MOST_FALSE = 12, 6
+CLASSES = ",".join(NAMES)
+MIN_COINS, MAX_FALSE = 12, 6
 COIN, COINS_IMAGE, CHELSEA = 11, 2, 5
 PROCESSES = {
     1: ("--trainer.devices", "1"),
@@ -109,9 +109,9 @@ def test_scenes__one_reference_each_reaches_the_bars(
     latest = max(scenes_memory.rglob("metrics.json"), key=lambda path: path.stat().st_mtime)
     metrics = json.loads(latest.read_text())
     assert metrics["images"] == 80
-    least_box, least_mask = LEAST_AP[points]
-    assert metrics["box"]["AP"] >= least_box
-    assert metrics["mask"]["AP"] >= least_mask
+    min_box, min_mask = MIN_AP[points]
+    assert metrics["box"]["AP"] >= min_box
+    assert metrics["mask"]["AP"] >= min_mask
 
 
 def test_photographs__coins_are_found_and_the_cat_is_not_a_coin(tmp_path: Path) -> None:
@@ -135,5 +135,5 @@ def test_photographs__coins_are_found_and_the_cat_is_not_a_coin(tmp_path: Path) 
         free = [j for j in range(len(masks)) if j not in matched and row[j] >= 0.5]
         matched |= {max(free, key=row.__getitem__)} if free else set()
     assert len(masks) == 18
-    assert len(matched) >= LEAST_COINS
-    assert len(coins) - len(matched) <= MOST_FALSE
+    assert len(matched) >= MIN_COINS
+    assert len(coins) - len(matched) <= MAX_FALSE

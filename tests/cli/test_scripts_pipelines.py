@@ -23,7 +23,7 @@ QUICK += ["--model.init_args.model_cfg.sam2_infer_cfgs.points_per_side", "8"]
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory of its own, with networks where configs/demo.yaml has them."""
     (tmp_path / "demo_models").symlink_to(ROOT / "demo_models")
     monkeypatch.chdir(tmp_path)
@@ -31,7 +31,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(script: str, *arguments: str, **variables: str) -> str:
-    # One thread: with networks this small, threads only wait for each other.
+    # One thread: threads cost more than they save with networks this small.
     environment = os.environ | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"} | variables
     done = subprocess.run(
         ["bash", str(ROOT / script), *arguments, *QUICK],
@@ -74,20 +74,20 @@ def write_miniature_coco(root: Path, names: list[str]) -> None:
         (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
 
 
-def test_few_shot_full_pipeline__miniature_coco_on_a_cpu(workplace: Path) -> None:
-    write_miniature_coco(workplace / "data" / "coco", class_names("few_shot_classes"))
+def test_few_shot_full_pipeline__miniature_coco_on_a_cpu(working_folder: Path) -> None:
+    write_miniature_coco(working_folder / "data" / "coco", class_names("few_shot_classes"))
     config = ROOT / "no_time_to_train" / "new_exps" / "coco_fewshot_10shot_Sam2L.yaml"
     output = run("few_shot_full_pipeline.sh", str(config), "1", "cpu", "33")
     assert "BBOX RESULTS:" in output
     assert "SEGM RESULTS:" in output
-    results = workplace / "work_dirs" / "few_shot_results"
+    results = working_folder / "work_dirs" / "few_shot_results"
     assert (results / "few_shot_1shot_seed33.pkl").is_file()
     assert (results / "memory.ckpt").is_file()
     assert (results / "memory_postprocessed.ckpt").is_file()
 
 
-def test_cdfsod_pipeline__boxes_become_masks_and_results(workplace: Path) -> None:
-    folder = workplace / "sets" / "MINI"
+def test_cdfsod_pipeline__boxes_become_masks_and_results(working_folder: Path) -> None:
+    folder = working_folder / "sets" / "MINI"
     (folder / "annotations").mkdir(parents=True)
     for part, source, name in (
         ("train", "custom_references.json", "2_shot.json"),
@@ -106,7 +106,7 @@ def test_cdfsod_pipeline__boxes_become_masks_and_results(workplace: Path) -> Non
     assert "SEGM RESULTS:" in output
     with_masks = json.loads((folder / "annotations" / "2_shot_with_segm.json").read_text())
     assert all(annotation["segmentation"] for annotation in with_masks["annotations"])
-    assert (workplace / "tmp_ckpts/cdfsod/MINI_2_refs_memory_postprocessed.pth").is_file()
-    records = json.loads((workplace / "results.json").read_text())
+    assert (working_folder / "tmp_ckpts/cdfsod/MINI_2_refs_memory_postprocessed.pth").is_file()
+    records = json.loads((working_folder / "results.json").read_text())
     assert {record["category_id"] for record in records} <= {4, 11}
     assert {record["image_id"] for record in records} <= {2, 4, 5}

@@ -35,7 +35,7 @@ STAGES = {
     ),
 }
 EVERYWHERE = ("import torch", "import jsonargparse", f"{MODULE}.configure_model")
-FIRST_PICTURE = "no_time_to_train.pl_wrapper.prediction_pictures:save_picture"
+FIRST_PICTURE = "no_time_to_train.pl_wrapper.prediction_visualizations:save_picture"
 DRAWN = "results_analysis/photos/coins_bottom.png"
 # By stage: the point, and what is written by then. The first fsync is that of the saved settings.
 POINTS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -46,13 +46,13 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
     ),
     "test": dict.fromkeys((*EVERYWHERE, f"{MODULE}.test_step #2", "os:fsync #2"), ())
     | {
-        "no_time_to_train.commands.test:evaluate": ("out.json",),
+        "no_time_to_train.commands.lightning_cli:evaluate": ("out.json",),
         f"{FIRST_PICTURE} #2": ("out.json", DRAWN),
     },
 }
 SLURM = {
     "SLURM_JOB_ID": "77",
-    "SLURM_JOB_NAME": "night",
+    "SLURM_JOB_NAME": "stages",
     **{f"SLURM_{name}": "1" for name in ("NTASKS", "NTASKS_PER_NODE")},
     **{f"SLURM_{name}": "0" for name in ("PROCID", "LOCALID", "NODEID")},
 }
@@ -61,8 +61,8 @@ TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
 
 
 @dataclass(frozen=True)
-class Night:
-    """A working folder that an earlier night has left."""
+class WorkFolder:
+    """A working folder with the results of an earlier run."""
 
     folder: Path
     before: dict[str, bytes] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Night:
 
 
 @pytest.fixture
-def night(tmp_path: Path, memories: Callable[[Path], None]) -> Night:
+def work_folder(tmp_path: Path, memories: Callable[[Path], None]) -> WorkFolder:
     furnish(tmp_path)
     memories(tmp_path)
     for name in ("filled.pth", "memory.pth"):
@@ -86,10 +86,10 @@ def night(tmp_path: Path, memories: Callable[[Path], None]) -> Night:
         content = path.read_bytes()
         path.unlink()
         path.write_bytes(content)
-    (tmp_path / "out.json").write_text("of yesterday")
+    (tmp_path / "out.json").write_text("of the run before")
     (tmp_path / DRAWN).parent.mkdir(parents=True)
-    (tmp_path / DRAWN).write_text("of yesterday")
-    return Night(tmp_path, Night(tmp_path).files())
+    (tmp_path / DRAWN).write_text("of the run before")
+    return WorkFolder(tmp_path, WorkFolder(tmp_path).files())
 
 
 def script(stage: str, point: str, more: tuple[str, ...]) -> str:
@@ -104,7 +104,7 @@ def script(stage: str, point: str, more: tuple[str, ...]) -> str:
 
 
 def interrupt(
-    night: Night,
+    work_folder: WorkFolder,
     stage: str,
     point: str,
     number: signal.Signals,
@@ -113,11 +113,11 @@ def interrupt(
     rank: int = 0,
 ) -> tuple[int, str]:
     """The exit code of the script, and what it wrote to stderr."""
-    reached, err = night.folder / "test.reached", night.folder / "test.err"
+    reached, err = work_folder.folder / "test.reached", work_folder.folder / "test.err"
     paths = f"{Path(__file__).parent / 'stop_points'}{os.pathsep}{ROOT}"
     running = subprocess.Popen(
         ["bash", "-c", script(stage, point, more)],
-        cwd=night.folder,
+        cwd=work_folder.folder,
         env=os.environ
         | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
         | {"STOP_FILE": str(reached), "STOP_RANK": str(rank)}
@@ -144,32 +144,32 @@ def processes_in(folder: Path) -> list[str]:
 
 
 def assert_ended(
-    night: Night, written: tuple[str, ...], code: int, err: str, expected: int
+    work_folder: WorkFolder, written: tuple[str, ...], code: int, err: str, expected: int
 ) -> None:
     assert code == expected, err[-3000:]
     sentences = [line for line in err.splitlines() if line.startswith("error: ")]
     assert len(sentences) == 1, err
     assert err.splitlines()[-1] == sentences[0]
     assert "Traceback" not in err
-    after = night.files()
+    after = work_folder.files()
     logs = {name for name in after if name.startswith("work_dirs/")}
     assert {Path(name).name for name in logs} <= {"config.yaml", "metrics.json"}
-    assert after.keys() - logs == night.before.keys()
-    changed = {name for name, content in night.before.items() if after[name] != content}
+    assert after.keys() - logs == work_folder.before.keys()
+    changed = {name for name, content in work_folder.before.items() if after[name] != content}
     assert changed == set(written)
     for name in written:
         assert name in sentences[0]
     if not written:
         assert "nothing" in sentences[0]
     deadline = time.monotonic() + 30
-    while processes_in(night.folder) and time.monotonic() < deadline:
+    while processes_in(work_folder.folder) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert processes_in(night.folder) == []
+    assert processes_in(work_folder.folder) == []
 
 
-def check(night: Night, stage: str, point: str, number: signal.Signals) -> None:
-    code, err = interrupt(night, stage, point, number, ENVIRONMENT[number])
-    assert_ended(night, POINTS[stage][point], code, err, 128 + number)
+def check(work_folder: WorkFolder, stage: str, point: str, number: signal.Signals) -> None:
+    code, err = interrupt(work_folder, stage, point, number, ENVIRONMENT[number])
+    assert_ended(work_folder, POINTS[stage][point], code, err, 128 + number)
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ def check(night: Night, stage: str, point: str, number: signal.Signals) -> None:
     ],
 )
 def test_script__stops_where_a_stage_is_ended(
-    night: Night, stage: str, point: str, number: signal.Signals
+    work_folder: WorkFolder, stage: str, point: str, number: signal.Signals
 ) -> None:
-    check(night, stage, point, number)
+    check(work_folder, stage, point, number)
 
 
 @pytest.mark.exhaustive
@@ -191,18 +191,20 @@ def test_script__stops_where_a_stage_is_ended(
     ("stage", "point"), [(stage, point) for stage, points in POINTS.items() for point in points]
 )
 def test_script__stops_where_a_stage_is_ended_at_any_point(
-    night: Night, stage: str, point: str, number: signal.Signals
+    work_folder: WorkFolder, stage: str, point: str, number: signal.Signals
 ) -> None:
-    check(night, stage, point, number)
+    check(work_folder, stage, point, number)
 
 
-def check_ranks(night: Night, stage: str, point: str, number: signal.Signals, rank: int) -> None:
-    code, err = interrupt(night, stage, point, number, {}, TWO, rank)
-    assert_ended(night, POINTS[stage].get(point, ()), code, err, 128 + number)
+def check_ranks(
+    work_folder: WorkFolder, stage: str, point: str, number: signal.Signals, rank: int
+) -> None:
+    code, err = interrupt(work_folder, stage, point, number, {}, TWO, rank)
+    assert_ended(work_folder, POINTS[stage].get(point, ()), code, err, 128 + number)
 
 
-def test_script__stops_where_one_of_two_ranks_is_ended(night: Night) -> None:
-    check_ranks(night, "test", f"{MODULE}.test_step", signal.SIGTERM, rank=1)
+def test_script__stops_where_one_of_two_ranks_is_ended(work_folder: WorkFolder) -> None:
+    check_ranks(work_folder, "test", f"{MODULE}.test_step", signal.SIGTERM, rank=1)
 
 
 @pytest.mark.exhaustive
@@ -219,16 +221,16 @@ def test_script__stops_where_one_of_two_ranks_is_ended(night: Night) -> None:
     ],
 )
 def test_script__stops_where_one_of_two_ranks_is_ended_at_any_point(
-    night: Night, stage: str, point: str, number: signal.Signals, rank: int
+    work_folder: WorkFolder, stage: str, point: str, number: signal.Signals, rank: int
 ) -> None:
-    check_ranks(night, stage, point, number, rank)
+    check_ranks(work_folder, stage, point, number, rank)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_tool__that_is_ended_keeps_the_file_of_before(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    (tmp_path / "set.pkl").write_text("of yesterday")
+    (tmp_path / "set.pkl").write_text("of the run before")
     tool = ROOT / "no_time_to_train" / "dataset" / "coco_to_pkl.py"
     source = ROOT / "photos" / "annotations" / "custom_references_with_segm.json"
     paths = f"{Path(__file__).parent / 'stop_points'}{os.pathsep}{ROOT}"
@@ -247,4 +249,4 @@ def test_tool__that_is_ended_keeps_the_file_of_before(
     expected = f"error: stopped by {number.name}; nothing was written\n"
     assert (running.returncode, err) == (128 + number, expected)
     assert {path.name for path in tmp_path.iterdir()} == {"set.pkl", "reached"}
-    assert (tmp_path / "set.pkl").read_text() == "of yesterday"
+    assert (tmp_path / "set.pkl").read_text() == "of the run before"

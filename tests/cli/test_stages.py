@@ -92,7 +92,7 @@ def test_segment__an_image_without_any_mask_gives_an_empty_result(ready: Path) -
 
 def test_api__finds_the_same_as_the_command_line(ready: Path) -> None:
     assert segment("--export_result", "cli.json").code == 0
-    segmenter = FewShotSegmenter(
+    segmenter = FewShotSegmenter.from_settings(
         ModelConfig(
             sam2_cfg_file="sam2_hiera_demo.yaml",
             sam2_ckpt_path="demo_models/sam2_hiera_demo.pt",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tests.cli.conftest import (
     CONFIGS,
     DATA,
     MODEL,
+    PICKS,
     ROOT,
     Outcome,
     base,
@@ -100,6 +102,7 @@ def test_wrong_yaml__is_one_line_with_key_and_repair(
     bench: Path, path: str, value: Any, rename: str | None, words: list[str]
 ) -> None:
     Path("wrong.yaml").write_text(yaml.safe_dump(changed(path, value, rename)))
+    Path("a").touch()  # a memory that is not there would be seen before Lightning reads the YAML
     mode = () if path.endswith("test_mode") else ("--model.test_mode", "postprocess_memory")
     outcome = run_test("--config", "wrong.yaml", *mode, "--ckpt_path", "a", "--out_path", "b")
     assert_one_line(outcome, *words)
@@ -168,7 +171,7 @@ def test_precision__of_the_published_configs_is_taken(ready: Path, precision: st
 
 
 def test_help__ends_in_whole_sentences(capsys: pytest.CaptureFixture[str]) -> None:
-    from no_time_to_train.commands.test import main
+    from no_time_to_train.commands import main
 
     with pytest.raises(SystemExit) as stop:
         main(["--help"])
@@ -181,7 +184,7 @@ def test_no_config__says_what_to_add(bench: Path) -> None:
 
 
 def test_no_subcommand__names_it(bench: Path) -> None:
-    from no_time_to_train.commands.test import main
+    from no_time_to_train.commands import main
 
     with pytest.raises(SystemExit) as stop:
         main(["fit"])
@@ -212,9 +215,12 @@ def test_memory_length__must_match_the_bank(bench: Path) -> None:
     assert_one_line(outcome, "memory_length", "5", "number of shots")
 
 
-def test_memory_length__must_match_the_reference_set(bench: Path) -> None:
-    outcome = fill(*settings(m_memory_bank_cfg__length=2, f_memory_length=2))
-    assert_one_line(outcome, "memory_length", "motorcycle has 1", "coin has 1")
+def test_memory_length__must_not_be_below_the_reference_set(bench: Path) -> None:
+    coins = [{"img_id": 1, "ann_ids": [1]}, {"img_id": 1, "ann_ids": [2]}]
+    Path("two.json").write_text(json.dumps({**PICKS, "11": coins}))
+    outcome = fill(*settings(f_memory_pkl="two.json"))
+    assert_one_line(outcome, "memory_length", "is 1 ", "two.json", "coin has 2")
+    assert "motorcycle" not in outcome.err
 
 
 def test_image_size__must_match_the_encoder(bench: Path) -> None:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from benchmarking import literal
+from no_time_to_train.memory.prototypes import class_prototypes
 from pycocotools import mask as coco_mask
 
 from no_time_to_train.config import Sam2InferConfig
-from no_time_to_train.memory.prototypes import class_prototypes
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.structures import Prediction, Proposals
 from tests.golden.deterministic import matching_case
-from tests.reference import stage_three
 
 HERE = Path(__file__).parent
 Predict = Callable[[str, dict[str, np.ndarray]], Prediction]
@@ -49,10 +49,10 @@ def predict_literally(tag: str, golden: dict[str, np.ndarray]) -> Prediction:
     settings = Sam2InferConfig(
         nms_thr=float(golden["nms_thr"]), num_out_instance=int(golden["num_out_instance"])
     )
-    pooled = stage_three.mean_features(case["target_features"], case["mask_logits"] > 0)
+    pooled = literal.mean_features(case["target_features"], case["mask_logits"] > 0)
     prototypes = F.normalize(case["instance_prototypes"].mean(dim=1), dim=1)  # (K, C)
     height, width = golden["original_size"].tolist()
-    return stage_three.merge(
+    return literal.merge(
         case["mask_logits"], case["ious"], pooled, prototypes, (height, width), settings
     )
 

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from no_time_to_train.memory.bank import MemoryBank, class_statistics, summarise
+from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.clusters import principal_components
-from no_time_to_train.memory.prototypes import population_covariance
+from no_time_to_train.memory.statistics import class_statistics, summarise
 from tests.golden.deterministic import memory_case
 
 GOLDEN = dict(np.load(Path(__file__).parent / "memory_statistics.npz"))
@@ -30,11 +30,11 @@ def case() -> tuple[Tensor, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def bank(case: tuple[Tensor, Tensor]) -> MemoryBank:
-    bank = MemoryBank()
+def bank(case: tuple[Tensor, Tensor]) -> Memory:
+    bank = Memory()
     for index, (features, masks) in enumerate(zip(*case, strict=True)):
         for slot in range(len(features)):
-            bank.add(index, slot, summarise(features[slot], masks[slot], most_patches=1369))
+            bank.add(index, slot, summarise(features[slot], masks[slot], max_patches=1369))
     return bank
 
 
@@ -42,16 +42,18 @@ def assert_golden(found: Tensor, name: str) -> None:
     np.testing.assert_allclose(found.numpy(), GOLDEN[name], rtol=TOLERANCE, atol=TOLERANCE)
 
 
-def test_class_statistics__equal_the_published_means_and_similarity(bank: MemoryBank) -> None:
-    statistics = class_statistics(bank, kmeans_k=4, n_components=3)
+def test_class_statistics__equal_the_published_means_and_similarity(bank: Memory) -> None:
+    statistics = class_statistics(bank.by_class(), kmeans_k=4, n_components=3)
     assert_golden(statistics.instance_means, "mem_feats_ins_avg")
     assert_golden(statistics.class_means, "mem_feats_avg")
     assert_golden(statistics.instance_similarity, "mem_ins_sim_avg")
 
 
-def test_population_covariance__equals_the_published_one(bank: MemoryBank) -> None:
-    means = class_statistics(bank, kmeans_k=4, n_components=3).instance_means  # (K, S, C)
-    found = torch.stack([population_covariance(each) for each in means])
+def test_instance_means__have_the_published_covariance(bank: Memory) -> None:
+    means = class_statistics(
+        bank.by_class(), kmeans_k=4, n_components=3
+    ).instance_means  # (K, S, C)
+    found = torch.stack([torch.cov(each.T, correction=0) for each in means])
     assert_golden(found[:, ::8, ::8], "mem_feats_covariances")
 
 
@@ -70,11 +72,11 @@ def test_principal_components__equal_the_published_ones_up_to_sign(
 
 
 def test_class_statistics__half_precision_patches_hardly_move_the_pictures(
-    case: tuple[Tensor, Tensor], bank: MemoryBank
+    case: tuple[Tensor, Tensor], bank: Memory
 ) -> None:
     # Patches are kept in float16 for the pictures; the directions agree with fp32 to a tenth of a
     # percent.
-    statistics = class_statistics(bank, kmeans_k=4, n_components=3)
+    statistics = class_statistics(bank.by_class(), kmeans_k=4, n_components=3)
     expected = torch.from_numpy(GOLDEN["mem_pca_components"])
     cosine = F.cosine_similarity(statistics.pca_components, expected, dim=2).abs()
     assert cosine.min() > 0.999

@@ -20,9 +20,10 @@ from no_time_to_train.config import (
 )
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
-from no_time_to_train.encoders.dinov2 import build_encoder
-from no_time_to_train.models.segmenter import Segmenter, reference_weights
-from no_time_to_train.proposers.point_grid import build_proposer
+from no_time_to_train.encoders import build_encoder
+from no_time_to_train.memory.bank import reference_weights
+from no_time_to_train.models.segmenter import Segmenter
+from no_time_to_train.proposers import build_proposer
 from no_time_to_train.structures import Prediction, Proposals
 from tests.golden.deterministic import state_dict
 
@@ -114,9 +115,9 @@ def test_remember__class_means_and_patch_masks_equal_the_published_ones(
     segmenter: Segmenter, references: ReferenceDataset
 ) -> None:
     expected = torch.from_numpy(GOLDEN["mem_feats_ins_avg"])  # (2, 1, C)
-    found = segmenter.statistics.instance_means
+    found = segmenter.memory.statistics.instance_means
     assert (found - expected).norm() / expected.norm() < 1e-4
-    assert segmenter.statistics.counts.tolist() == GOLDEN["mem_fill_counts"].tolist()
+    assert segmenter.memory.statistics.counts.tolist() == GOLDEN["mem_fill_counts"].tolist()
     areas = [reference_weights(references[index], grid=37).sum().item() for index in range(2)]
     np.testing.assert_allclose(areas, GOLDEN["patch_mask_areas"][:, 0], rtol=1e-5)
 

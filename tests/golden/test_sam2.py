@@ -30,6 +30,7 @@ VIDEO_AND_UNUSED = {  # first parts of names that an official checkpoint holds b
     "sam_prompt_encoder.mask_downscaling",
     "sam_mask_decoder.pred_obj_score_head",
 }
+DECODERS = "plain", "fast"
 LIMIT = 1e-4
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
@@ -37,7 +38,7 @@ STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 
 @pytest.fixture(scope="module", params=PRESET_OF)
 def run(request):
-    """One network, run once on the golden inputs: image, 16 points, 4 boxes."""
+    """One network, run once on the golden inputs: image, 16 points, 4 boxes, by both decoders."""
     size = request.param
     golden = {
         name: torch.from_numpy(array)
@@ -49,13 +50,19 @@ def run(request):
         tensor.copy_(torch.from_numpy(deterministic.weight(name, tuple(tensor.shape))))
     image = torch.from_numpy(deterministic.image("sam.image", 1024, 1024))
     features = model.encode(((image - MEAN) / STD)[None])
+    decoded = {}
+    for model.decoder in DECODERS:
+        decoded[model.decoder] = (
+            model.predict_points(features, golden["points"]),
+            model.predict_boxes(features, golden["boxes"]),
+        )
     return SimpleNamespace(
         size=size,
         shapes=shapes,
         golden=golden,
         features=features,
-        of_points=model.predict_points(features, golden["points"]),
-        of_boxes=model.predict_boxes(features, golden["boxes"]),
+        of_points={name: of_points for name, (of_points, _) in decoded.items()},
+        of_boxes={name: of_boxes for name, (_, of_boxes) in decoded.items()},
     )
 
 
@@ -96,13 +103,21 @@ def test_encode__high_resolution_features(run):
     assert relative_error(stride_8, run.golden["high_res_1"]) < LIMIT
 
 
-def test_predict_points__masks_and_ious(run):
-    masks, ious = run.of_points
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_predict_points__masks_and_ious(run, decoder):
+    masks, ious = run.of_points[decoder]
     assert relative_error(ious, run.golden["point_ious"]) < LIMIT
     assert relative_error(masks[:, :, ::16, ::16], run.golden["point_masks"]) < LIMIT
 
 
-def test_predict_boxes__masks_and_ious(run):
-    masks, ious = run.of_boxes
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_predict_boxes__masks_and_ious(run, decoder):
+    masks, ious = run.of_boxes[decoder]
     assert relative_error(ious, run.golden["box_ious"]) < LIMIT
     assert relative_error(masks[:, :, ::16, ::16], run.golden["box_masks"]) < LIMIT
+
+
+def test_decoders__agree(run):
+    for of_prompts in (run.of_points, run.of_boxes):
+        for fast, plain in zip(of_prompts["fast"], of_prompts["plain"], strict=True):
+            assert relative_error(fast, plain) < 1e-5

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import Sam2Config, Sam2Model
 
-from sam2 import PRESETS, ImageModel, Preset, build_sam2
+from sam2 import PRESETS, Preset, Sam2ImageModel, build_sam2
 from tests.golden import deterministic
 
 RENAMED = {  # transformers, 4.56 and later -> ours, in this order
@@ -66,7 +66,7 @@ def config(preset: Preset, image_size: int) -> Sam2Config:
                 "blocks_per_stage": list(preset.stages),
                 "embed_dim_per_stage": widths,
                 "num_attention_heads_per_stage": [preset.num_heads * factor for factor in doubled],
-                "global_attention_blocks": list(preset.global_blocks),
+                "global_attention_blocks": list(preset.global_att_blocks),
                 "window_size_per_stage": list(preset.window_sizes),
                 "window_positional_embedding_background_size": [preset.background_size] * 2,
             },
@@ -78,7 +78,7 @@ def config(preset: Preset, image_size: int) -> Sam2Config:
         mask_decoder_config={
             "hidden_size": preset.d_model,
             "num_hidden_layers": preset.decoder_depth,
-            "num_attention_heads": preset.decoder_heads,
+            "num_attention_heads": preset.decoder_num_heads,
             "mlp_dim": preset.decoder_mlp_dim,
             "iou_head_hidden_dim": preset.d_model,
             "dynamic_multimask_via_stability": False,
@@ -86,7 +86,7 @@ def config(preset: Preset, image_size: int) -> Sam2Config:
     )
 
 
-def copy_weights(ours: ImageModel, theirs: Sam2Model) -> None:
+def copy_weights(ours: Sam2ImageModel, theirs: Sam2Model) -> None:
     """Give `theirs` the weights of `ours`; every tensor of ours must find a place."""
     state, copied = ours.state_dict(), set()
     for name, tensor in theirs.state_dict().items():
@@ -99,6 +99,12 @@ def copy_weights(ours: ImageModel, theirs: Sam2Model) -> None:
         tensor.copy_(torch.cat([state[twin] for twin in twins]))
         copied.update(twins)
     assert copied == set(state)
+
+
+@pytest.fixture(params=["plain", "fast"])
+def decoder(request, twins):
+    """The decoder that ours uses."""
+    twins.ours.decoder = request.param
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0]}-{case[1]}")
@@ -145,6 +151,7 @@ def test_encode__equals_transformers(twins):
     assert relative_error(twins.our_features.high_res_1, high_res_1) < LIMIT
 
 
+@pytest.mark.usefixtures("decoder")
 def test_predict_points__equals_transformers(twins):
     points = torch.tensor([[0.0, 0.0], [100.0, 37.5], [twins.ours.image_size - 1.0, 3.0]])
     masks, ious = twins.ours.predict_points(twins.our_features, points)
@@ -153,6 +160,7 @@ def test_predict_points__equals_transformers(twins):
     assert relative_error(ious, expected_ious) < LIMIT
 
 
+@pytest.mark.usefixtures("decoder")
 def test_predict_boxes__equals_transformers_without_its_padding_point(twins):
     boxes = torch.tensor([[10.0, 20.0, 90.0, 200.0], [0.0, 0.0, 223.0, 223.0]])
     masks, ious = twins.ours.predict_boxes(twins.our_features, boxes)

@@ -21,19 +21,11 @@ from typing import Any
 import torch
 
 from no_time_to_train.errors import InputError
-from no_time_to_train.memory.bank import class_statistics
-from no_time_to_train.memory.checkpoint import read_memory
-from no_time_to_train.memory.layout import Kind
-from no_time_to_train.memory.prototypes import class_prototypes
-from no_time_to_train.memory.tensors import (
-    bank_from_tensors,
-    bank_to_tensors,
-    statistics_from_tensors,
-    statistics_to_tensors,
-)
+from no_time_to_train.memory.bank import Memory
+from no_time_to_train.memory.checkpoint import read_memory, references_to_tensors
 from no_time_to_train.models.matching import classify
 from no_time_to_train.visualization.memory import draw_reference
-from tests.unit.test_memory_bank import bank_of
+from tests.unit.test_memory_bank import memory_of
 
 CHANNELS = 4
 SECONDS = 20
@@ -44,8 +36,10 @@ State = dict[str, Any]
 
 def originals() -> dict[str, State]:
     """One small memory of each kind: two classes, one to three references, four channels."""
-    bank = bank_of([1, 3])
-    statistics = statistics_to_tensors(class_statistics(bank, kmeans_k=2, n_components=2))
+    memory = memory_of([1, 3])
+    filled = references_to_tensors(memory)
+    memory.finalise(kmeans_k=2, n_components=2)
+    statistics = memory.statistics.to_tensors()
     dense = {
         "mem_fill_counts": torch.tensor([1, 3]),
         "mem_feats_ins_avg": torch.zeros(2, 3, CHANNELS),
@@ -54,7 +48,7 @@ def originals() -> dict[str, State]:
         "mem_postprocessed": torch.tensor(False),
     }
     return {
-        "filled": _file(bank_to_tensors(bank)),
+        "filled": _file(filled),
         "dense": _file(dense),
         "post-processed": _file(statistics),
         "published": _file(dense | statistics | {"mem_feats_covariances": torch.zeros(2, 4, 4)}),
@@ -65,30 +59,32 @@ def _file(tensors: State) -> State:
     return {
         "state_dict": {f"seg_model.{name}": tensor for name, tensor in tensors.items()},
         "pytorch-lightning_version": "2.6.4",
-        "no_time_to_train": {"encoder": "dinov2_demo", "class_names": ["arrow", "coin"]},
+        "no_time_to_train": {
+            "encoder": "dinov2_demo",
+            "img_size": 252,
+            "class_names": ["arrow", "coin"],
+        },
     }
 
 
 def use(path: Path) -> None:
     """Read a memory, and go through what each stage does with it."""
-    memory = read_memory(path)
-    if memory.kind is Kind.POSTPROCESSED:
-        statistics = statistics_from_tensors(memory.tensors)
-    else:
-        with memory.in_use():
-            bank = bank_from_tensors(memory.tensors, 8)
-        bank_to_tensors(bank)
-        statistics = class_statistics(bank, kmeans_k=2, n_components=2)
-    prototypes = class_prototypes(statistics.instance_means, statistics.counts)
+    file = read_memory(path)
+    memory = file.load(Memory(max_patches=8))
+    if not memory.is_finalised:
+        references_to_tensors(memory)
+        memory.finalise(kmeans_k=2, n_components=2)
+    statistics = memory.statistics
+    prototypes = statistics.prototypes
     assert prototypes.isfinite().all()
-    _, labels = classify(torch.ones(2, memory.size.channels), prototypes, 1)
-    names = memory.info.class_names if memory.info else []
+    _, labels = classify(torch.ones(2, file.size.channels), prototypes, 1)
+    names = memory.class_names
     for label in labels.flatten().tolist():
         print(names[label] if names else label, file=io.StringIO())
     draw_reference(
         torch.rand(3, 6, 6),
         torch.ones(6, 6),
-        torch.rand(9, memory.size.channels),
+        torch.rand(9, file.size.channels),
         torch.ones(9),
         statistics.centres[0],
         statistics.pca_mean[0],
@@ -195,7 +191,7 @@ def restructured(state: State, draw: random.Random) -> State:
         elif kind == 9:
             tensors[name] = draw.choice(VALUES)
         elif kind == 10:
-            info[draw.choice(["encoder", "class_names"])] = draw.choice(VALUES)
+            info[draw.choice(["encoder", "img_size", "class_names"])] = draw.choice(VALUES)
         else:
             changed[draw.choice(list(changed))] = draw.choice(VALUES)
     return changed

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.api import segmenter as api_segmenter
 from no_time_to_train.config import EncoderConfig, ModelConfig
 from no_time_to_train.errors import InputError
-from no_time_to_train.structures import Proposals
+from no_time_to_train.structures import Proposals, Target
 
 SIDE = 12
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -28,7 +28,7 @@ COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 class ColourEncoder:
     """Features are the mean colours of 3 x 3 patches; slow enough for threads to meet."""
 
-    grid, width = 3, 3
+    grid, width, patch_size = 3, 3, 4
 
     def __call__(self, images: Tensor) -> Tensor:
         time.sleep(0.001)
@@ -38,9 +38,9 @@ class ColourEncoder:
 class WholeImage:
     """Proposes one mask, the whole image."""
 
-    network = SimpleNamespace(image_size=SIDE)
+    image_size = SIDE
 
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, images: Tensor, targets: Sequence[Target]) -> Tensor:
         return images
 
     def propose(self, features: Tensor) -> Proposals:
@@ -53,7 +53,7 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], FewSho
     monkeypatch.setattr(api_segmenter, "build_encoder", lambda config: ColourEncoder())
     monkeypatch.setattr(api_segmenter, "build_proposer", lambda config, size: WholeImage())
     config = ModelConfig(encoder_cfg=EncoderConfig(img_size=14))
-    return lambda: FewShotSegmenter(config, device="cpu")
+    return lambda: FewShotSegmenter.from_settings(config, device="cpu")
 
 
 def picture(colour: str) -> Any:
@@ -264,5 +264,85 @@ def test_threads__lose_no_example(make: Any) -> None:
     for thread in threads:
         thread.join()
     index = segmenter.class_names.index("arrow")
-    bank = segmenter._segmenter.bank
-    assert [len(bank.references_of(each)) for each in (index, 1 - index)] == [20, 10]
+    memory = segmenter._segmenter.memory
+    assert [len(memory.by_class()[each]) for each in (index, 1 - index)] == [20, 10]
+
+
+SETTINGS = """
+trainer: {accelerator: cpu}
+model:
+  init_args:
+    model_cfg:
+      encoder_cfg: {img_size: 14}
+      test: {vis_thr: 0.3}
+    dataset_cfgs:
+      fill_memory: {context_ratio: 1.0, orientation: stored, cat_names: "arrow, coin"}
+      test: {orientation: stored}
+    data_load_cfgs: {batch_size: 2}
+"""
+
+
+@pytest.fixture
+def configured(make: Any, monkeypatch: pytest.MonkeyPatch) -> FewShotSegmenter:
+    Path("settings.yaml").write_text(SETTINGS)
+    return FewShotSegmenter.from_config("settings.yaml")
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """The batches that reach the encoder."""
+    batches: list[Tensor] = []
+    encode = ColourEncoder.__call__
+
+    def listening(self: ColourEncoder, images: Tensor) -> Tensor:
+        batches.append(images)
+        return encode(self, images)
+
+    monkeypatch.setattr(ColourEncoder, "__call__", listening)
+    return batches
+
+
+def test_from_config__crops_with_the_context_that_it_names(
+    configured: FewShotSegmenter, make: Any, encoded: list[Tensor]
+) -> None:
+    white = np.zeros((SIDE, SIDE), bool)
+    white[4:8, 4:8] = True
+    image = np.repeat(white[..., None], 3, axis=2).astype(np.uint8) * 255
+    for segmenter in (configured, make()):
+        segmenter.remember(image, white, "coin")
+    # 4 x 4 white pixels in a crop of 8 x 8 with a ratio of 1, of 5 x 5 with that of 0.2
+    shares = [float(images.mean()) for images in encoded]
+    assert shares == pytest.approx([16 / 64, 16 / 25], abs=0.03)
+
+
+def test_from_config__takes_the_classes_that_it_names(configured: FewShotSegmenter) -> None:
+    remember(configured, "red", "arrow")
+    with pytest.raises(InputError, match=r"name is 'ring', .*\(arrow, coin\).*cat_names"):
+        remember(configured, "red", "ring")
+
+
+def test_from_config__reads_pictures_in_the_orientation_that_it_names(
+    configured: FewShotSegmenter, make: Any
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90 degrees
+    Image.new("RGB", (SIDE, SIDE // 2)).save("turned.jpg", exif=exif)
+    stored = np.ones((SIDE // 2, SIDE))
+    configured.remember("turned.jpg", stored, "arrow")
+    configured.finalise()
+    assert configured.segment("turned.jpg").image.shape[:2] == (SIDE // 2, SIDE)
+    with pytest.raises(InputError, match=r"the mask of this arrow is \(6, 12\), .*\(12, 6\)"):
+        make().remember("turned.jpg", stored, "arrow")
+
+
+def test_from_config__segments_in_batches_and_draws_from_the_score_that_it_names(
+    configured: FewShotSegmenter, encoded: list[Tensor]
+) -> None:
+    remember(configured, "red", "arrow")
+    remember(configured, "blue", "coin")
+    configured.finalise()
+    encoded.clear()
+    predictions = list(configured.segment_all(picture(each) for each in ("red", "blue", "red")))
+    assert [len(images) for images in encoded] == [2, 1]
+    assert [found.names[0] for found in predictions] == ["arrow", "coin", "arrow"]
+    assert {found.threshold for found in predictions} == {0.3}

@@ -3,13 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from no_time_to_train.commands import test as test_command
-from no_time_to_train.commands.parsing import (
-    current_class_paths,
-    explain,
-    known_settings,
-    read_class_names,
-)
+from no_time_to_train.commands import lightning_cli
+from no_time_to_train.commands.messages import explain, known_settings
+from no_time_to_train.commands.parsing import current_class_paths, read_class_names
 from no_time_to_train.config import ClassNames
 
 
@@ -69,18 +65,18 @@ def test_explain__without_a_near_key_says_where_to_look() -> None:
     assert "--print_config" in explain("unrecognized arguments: --qqqqqq=1")
 
 
-def test_main__computes_without_denormal_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run__computes_without_denormal_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A share of 1e-40 is no less than none, and slows a CPU down."""
     products: list[float] = []
 
     def run(*_: object, **__: object) -> None:
         products.append((torch.tensor(1e-20) * torch.tensor(1e-20)).item())
 
-    monkeypatch.setattr(test_command, "NoTimeToTrainCLI", run)
+    monkeypatch.setattr(lightning_cli, "NoTimeToTrainCLI", run)
     try:
         torch.set_flush_denormal(False)
         run()
-        test_command.main(["test"])
+        lightning_cli.run([])
     finally:
         torch.set_flush_denormal(False)
     assert products[0] > 0

@@ -9,20 +9,20 @@ import torch
 
 from no_time_to_train.config import ComputeConfig, EncoderConfig, ModelConfig, Sam2InferConfig
 from no_time_to_train.dataset.images import read_image, to_tensor
-from no_time_to_train.encoders.dinov2 import build_encoder
-from no_time_to_train.proposers.point_grid import build_proposer
+from no_time_to_train.encoders import build_encoder
+from no_time_to_train.proposers import build_proposer
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def settings(precision: str, compiled: bool = False) -> ModelConfig:
+def settings(precision: str, compiled: bool = False, decoder: str = "auto") -> ModelConfig:
     return ModelConfig(
         sam2_cfg_file="sam2_hiera_demo.yaml",
         sam2_ckpt_path=str(ROOT / "demo_models/sam2_hiera_demo.pt"),
         sam2_infer_cfgs=Sam2InferConfig(points_per_side=6),
         encoder_cfg=EncoderConfig(name="dinov2_demo", img_size=252),
         encoder_ckpt_path=str(ROOT / "demo_models/dinov2_demo.pth"),
-        compute_cfg=ComputeConfig(precision=precision, compile=compiled),  # type: ignore[arg-type]
+        compute_cfg=ComputeConfig(precision, compiled, decoder),  # type: ignore[arg-type]
     )
 
 
@@ -47,18 +47,20 @@ def test_encoder__half_precision_inside_float32_outside(
     assert cosines.min() < 1 - 1e-7, "something was rounded"
 
 
+@pytest.mark.parametrize("decoder", ["plain", "fast"])
 @pytest.mark.parametrize(("precision", "most"), [("bfloat16", 0.05), ("float16", 0.01)])
 @torch.inference_mode()
 def test_proposer__half_precision_moves_scores_and_masks_little(
-    scene: torch.Tensor, precision: str, most: float
+    scene: torch.Tensor, precision: str, most: float, decoder: str
 ) -> None:
-    exact = build_proposer(settings("float32"))
-    proposer = build_proposer(settings(precision))
+    exact = build_proposer(settings("float32", decoder=decoder))
+    proposer = build_proposer(settings(precision, decoder=decoder))
     assert proposer.points.dtype == torch.float32, "pixels of a large image need all their digits"
     found = []
     for each in (exact, proposer):
-        features = each.encode(scene)
-        found.append(each.network.best_masks(features, each.points, 0.0, chunk_size=12))
+        features = each.encode(scene, [])
+        prompts = each.network.sam_prompt_encoder.points(each.points)
+        found.append(each.network.generate_masks(features, prompts, 0.0, chunk_size=12))
     (logits, ious), (half_logits, half_ious) = found
     assert half_ious.dtype == torch.float32
     assert (half_ious - ious).abs().median() < most / 5
@@ -80,9 +82,10 @@ def test_compiled__same_as_uncompiled(scene: torch.Tensor, precision: str, most:
     for compiled in (False, True):
         encoder = build_encoder(settings(precision, compiled))
         proposer = build_proposer(settings(precision, compiled))
-        network, features = proposer.network, proposer.encode(scene)
+        network, features = proposer.network, proposer.encode(scene, [])
         logits, ious = network.predict_points(features, proposer.points)
-        best_logits, best_ious = network.best_masks(features, proposer.points, 0.0, chunk_size=12)
+        prompts = network.sam_prompt_encoder.points(proposer.points)
+        best_logits, best_ious = network.generate_masks(features, prompts, 0.0, chunk_size=12)
         assert len(best_logits) == len(best_ious)
         found.append((encoder(scene), logits, ious, best_ious))
     for value, compiled_value, bound in zip(

@@ -11,7 +11,7 @@ import dinov2
 import sam2
 from no_time_to_train.config import EncoderName, MemoryBankConfig, ModelConfig, Sam2Name
 from no_time_to_train.errors import InputError
-from no_time_to_train.pl_wrapper.sam2matcher_pl import most_patches
+from no_time_to_train.memory.bank import max_patches
 
 
 def test_encoder_names__are_the_presets() -> None:
@@ -27,15 +27,15 @@ def test_wrong_value__names_the_leaf_and_the_value() -> None:
         MemoryBankConfig(length=0)
 
 
-def test_most_patches__share_the_memory_set_aside() -> None:
+def test_max_patches__share_the_memory_set_aside() -> None:
     # 256 MiB at 2 KiB per patch are 131,072 patches; COCO 30-shot has 2,400 references.
     bank = MemoryBankConfig(category_num=80, length=30, patch_memory_mb=256)
-    assert most_patches(ModelConfig(memory_bank_cfg=bank)) == 131_072 // 2_400
+    assert max_patches(ModelConfig(memory_bank_cfg=bank)) == 131_072 // 2_400
 
 
-def test_most_patches__leave_enough_for_the_clusters() -> None:
+def test_max_patches__leave_enough_for_the_clusters() -> None:
     bank = MemoryBankConfig(category_num=1203, length=1000, patch_memory_mb=1)
-    assert most_patches(ModelConfig(memory_bank_cfg=bank)) == 4
+    assert max_patches(ModelConfig(memory_bank_cfg=bank)) == 4
 
 
 @pytest.mark.parametrize(
@@ -63,5 +63,5 @@ def test_dataset_name__stays_in_its_folder(name: str) -> None:
 @pytest.mark.parametrize("name", ["photos", "cdfsod/FISH", "a..b", "é" * 127, ".hidden", "memory"])
 def test_dataset_name__of_a_folder_below_is_taken(name: str) -> None:
     config = ModelConfig(dataset_name=name)
-    assert config.pictures_folder == Path("results_analysis") / name
-    assert config.memory_pictures_folder == Path("results_analysis/memory_vis") / name
+    assert config.visualizations_folder == Path("results_analysis") / name
+    assert config.memory_visualizations_folder == Path("results_analysis/memory_vis") / name

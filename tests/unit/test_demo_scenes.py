@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import demo_set
 import numpy as np
 import pytest
-import shapes
-import textures
-from drawing import Kind, Layout, draw_kind, draw_scene
 from pycocotools import mask as coco_mask
+
+from scripts.demo_models import demo_set, shapes, textures
+from scripts.demo_models.drawing import Kind, Layout, draw_kind, draw_scene
 
 ROOT = Path(__file__).resolve().parents[2]
 CALM = Layout(side=128, counts=(1, 1), radii=(0.25, 0.25), camera=0, grey=0)
@@ -101,7 +100,7 @@ def test_draw_scene__objects_beyond_the_border_are_not_visible() -> None:
 
 def test_draw_scene__without_objects_there_is_only_a_background() -> None:
     scene = draw_scene(
-        np.random.default_rng(0), [draw_kind(np.random.default_rng(1))], demo_set.BARE
+        np.random.default_rng(0), [draw_kind(np.random.default_rng(1))], demo_set.EMPTY
     )
     assert not scene.labels.any() and scene.kinds == () and scene.visible == ()
 
@@ -118,7 +117,7 @@ def test_families__of_the_demo_set_are_never_trained_on() -> None:
     assert not set(shapes.HELD_OUT) & {*shapes.TRAINED, *shapes.ROUGHER}
     assert not set(textures.HELD_OUT) & {*textures.TRAINED, *textures.BOLDER}
     for kind, name in zip(
-        demo_set.wanted_kinds(np.random.default_rng(0)), demo_set.NAMES, strict=True
+        demo_set.class_kinds(np.random.default_rng(0)), demo_set.NAMES, strict=True
     ):
         assert kind.surface.pattern in textures.HELD_OUT, name
 

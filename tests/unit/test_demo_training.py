@@ -5,20 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import encoder
-import encoder_start
 import numpy as np
-import optimisers
-import prompts
 import pytest
-import segmenter
 import torch
-import training
-from drawing import Layout, draw_kind, draw_scene
-from segmenter_start import start_near_prompts
 
 from dinov2 import build_dinov2
 from sam2 import build_sam2
+from scripts.demo_models import encoder, encoder_init, optimisers, prompts, segmenter, training
+from scripts.demo_models.drawing import Layout, draw_kind, draw_scene
+from scripts.demo_models.segmenter_init import init_near_prompts
 
 LARGE = 20.0
 """A logit that is certain."""
@@ -93,25 +88,25 @@ def test_expected_ious__by_hand() -> None:
     assert segmenter.expected_ious(logits).item() == pytest.approx(1.5 / 3)
 
 
-def test_ask__answers_hold_their_clicks_and_boxes() -> None:
+def test_draw_prompts__answers_hold_their_clicks_and_boxes() -> None:
     rng = np.random.default_rng(0)
     kinds = [draw_kind(rng) for _ in range(3)]
     scene = draw_scene(rng, kinds, Layout(128, counts=(3, 5), overlap=0))
-    asked = prompts.ask(rng, scene)
-    assert asked is not None
-    assert asked.truth.shape == (prompts.CLICKS + prompts.BOXES, 32, 32)
-    for (x, y), truth in zip(asked.clicks.long(), asked.truth, strict=False):
+    drawn = prompts.draw_prompts(rng, scene)
+    assert drawn is not None
+    assert drawn.truth.shape == (prompts.CLICKS + prompts.BOXES, 32, 32)
+    for (x, y), truth in zip(drawn.clicks.long(), drawn.truth, strict=False):
         label = scene.labels[y, x]
         assert label > 0
         assert truth.sum() * 16 == (scene.labels == label).sum()
     for (left, top, right, bottom), truth in zip(
-        asked.boxes / 4, asked.truth[prompts.CLICKS :], strict=True
+        drawn.boxes / 4, drawn.truth[prompts.CLICKS :], strict=True
     ):
         rows, columns = truth.nonzero().T
         found = torch.stack([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
         given = torch.stack([left, top, right, bottom])
         assert (found - given).abs().max() < 0.08 * (found[2:] - found[:2]).max() + 1
-    assert all(scene.labels[y, x] == 0 for x, y in asked.misses.long())
+    assert all(scene.labels[y, x] == 0 for x, y in drawn.background.long())
 
 
 def test_draw_scene__rows_hold_objects_of_one_kind_side_by_side() -> None:
@@ -125,19 +120,19 @@ def test_draw_scene__rows_hold_objects_of_one_kind_side_by_side() -> None:
     assert np.mean([min(scene.visible) for scene in scenes]) > 0.5, "they hardly overlap"
 
 
-def test_ask__nothing_where_there_is_no_object() -> None:
+def test_draw_prompts__nothing_where_there_is_no_object() -> None:
     rng = np.random.default_rng(0)
     scene = draw_scene(rng, [draw_kind(rng)], Layout(64, counts=(0, 0)))
-    assert prompts.ask(rng, scene) is None
+    assert prompts.draw_prompts(rng, scene) is None
 
 
-def test_told_apart__by_hand() -> None:
+def test_kind_loss__by_hand() -> None:
     """Scale 10 and offset 0.5: odds of e^(10 (cos - 0.5)) against none of the kinds."""
     cosines = torch.tensor([[0.9, 0.3], [0.4, 0.5], [0.7, 0.7]])
     kinds = torch.tensor([0, encoder.OTHER, encoder.MIXED])
     right = -np.log(np.exp(4) / (np.exp(4) + np.exp(-2) + 1))
     none = -np.log(1 / (np.exp(-1) + 1 + 1))
-    loss = encoder.told_apart(encoder.Sameness(), cosines, kinds)
+    loss = encoder.kind_loss(encoder.CosineLogits(), cosines, kinds)
     assert loss.item() == pytest.approx(right + none, rel=1e-5)
 
 
@@ -157,18 +152,18 @@ def test_draw_kinds__half_of_them_resemble_another() -> None:
     assert twins == [2, 2, 2, 2]
 
 
-def test_draw_view__weights_are_means_over_masks() -> None:
+def test_draw_target__weights_are_means_over_masks() -> None:
     rng = np.random.default_rng(0)
-    view = encoder.draw_view(rng, encoder.draw_kinds(rng, 8), 84, grey=0)
+    view = encoder.draw_target(rng, encoder.draw_kinds(rng, 8), 84, grey=0)
     assert view.weights.shape == (len(view.kinds), 36)
     assert view.weights.sum(dim=1).tolist() == pytest.approx([1] * len(view.kinds), abs=1e-5)
     assert view.weights.min() >= 0
 
 
-def test_rate_share__warms_up_and_falls_to_nothing() -> None:
-    assert training.rate_share(0, 0.0) == pytest.approx(1 / training.WARM_UP)
-    assert training.rate_share(10**6, 0.5) == pytest.approx(0.5)
-    assert training.rate_share(10**6, 1.0) == pytest.approx(0.0, abs=1e-12)
+def test_lr_factor__warms_up_and_falls_to_nothing() -> None:
+    assert training.lr_factor(0, 0.0) == pytest.approx(1 / training.WARM_UP)
+    assert training.lr_factor(10**6, 0.5) == pytest.approx(0.5)
+    assert training.lr_factor(10**6, 1.0) == pytest.approx(0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(24, 24), (12, 48), (48, 12)])
@@ -199,7 +194,7 @@ def flat(*colour: float) -> torch.Tensor:
     return torch.tensor(colour)[:, None, None].expand(3, 28, 28)
 
 
-def test_start_with_colours__features_tell_colours_apart() -> None:
+def test_init_colour_histogram__features_tell_colours_apart() -> None:
     torch.manual_seed(0)
     red, dull_red, blue, grey = (
         flat(1.5, -1, -1),
@@ -208,7 +203,7 @@ def test_start_with_colours__features_tell_colours_apart() -> None:
         flat(0, 0, 0),
     )
     model = build_dinov2("dinov2_demo")
-    encoder_start.start_with_colours(model, torch.stack([red, blue, grey]))
+    encoder_init.init_colour_histogram(model, torch.stack([red, blue, grey]))
     features = torch.nn.functional.normalize(
         model(torch.stack([red, dull_red, blue, grey])).mean(1), dim=1
     )
@@ -217,11 +212,11 @@ def test_start_with_colours__features_tell_colours_apart() -> None:
     assert cosines[2:].max() < 0.2
 
 
-def test_start_near_prompts__a_token_looks_where_it_was_put() -> None:
+def test_init_near_prompts__a_token_looks_where_it_was_put() -> None:
     torch.manual_seed(0)
     model = build_sam2("sam2_hiera_demo")
-    start_near_prompts(model)
-    grid = model.sam_prompt_encoder.grid(16, 16)  # (256, C)
+    init_near_prompts(model)
+    grid = model.sam_prompt_encoder.get_dense_pe(16, 16)[0].flatten(1).T  # (256, C)
     click = model.sam_prompt_encoder.points(torch.tensor([[72.0, 136.0]]))[0]  # (tokens, C)
     attention = model.sam_mask_decoder.transformer.layers[0].cross_attn_token_to_image
     near = (attention.q_proj(click) @ attention.k_proj(grid).T).max(0).values.argmax()
@@ -238,8 +233,8 @@ def test_segmenter__trains_and_writes_an_official_checkpoint(
     model = build_sam2("sam2_hiera_demo", path)
     again = segmenter.train(0, path)
     torch.manual_seed(0)
-    start = segmenter.Lesson(build_sam2("sam2_hiera_demo")).model
-    start_near_prompts(start)
+    start = segmenter.TrainingModule(build_sam2("sam2_hiera_demo")).model
+    init_near_prompts(start)
     assert not torch.equal(again.image_encoder.trunk.pos_embed, start.image_encoder.trunk.pos_embed)
     for name, value in model.state_dict().items():
         assert torch.equal(value, again.state_dict()[name].half().float()), name

@@ -17,8 +17,10 @@ import pytest
 import torch
 
 from no_time_to_train.errors import InputError
-from no_time_to_train.files import StagingFolder, remove_leftovers, replacing
-from no_time_to_train.memory.checkpoint import MemoryInfo, write_memory
+from no_time_to_train.files import StagingFolder, atomic_write, remove_leftovers
+from no_time_to_train.memory.bank import Memory
+from no_time_to_train.memory.checkpoint import write_memory
+from no_time_to_train.memory.statistics import summarise
 from no_time_to_train.output_checks import prepare_outputs
 from no_time_to_train.visualization.predictions import save_picture
 
@@ -34,18 +36,18 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_replacing__an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_atomic_write__an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), replacing(path) as file:
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as file:
         file.write("new")
         raise ZeroDivisionError
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("out", "old")]
 
 
-def test_replacing__follows_a_link_into_another_folder(tmp_path: Path) -> None:
+def test_atomic_write__follows_a_link_into_another_folder(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("below/target")
-    with replacing(tmp_path / "link") as file:
+    with atomic_write(tmp_path / "link") as file:
         (unfinished,) = (tmp_path / "below").iterdir()  # where a rename is a single step
         file.write("new")
     assert (tmp_path / "link").is_symlink()
@@ -54,26 +56,28 @@ def test_replacing__follows_a_link_into_another_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["n" * 255, "é" * 127])
-def test_replacing__takes_the_longest_name(tmp_path: Path, name: str) -> None:
-    with replacing(tmp_path / name) as file:
+def test_atomic_write__takes_the_longest_name(tmp_path: Path, name: str) -> None:
+    with atomic_write(tmp_path / name) as file:
         file.write("new")
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize("name", ["n" * 256, "a\0b", "file/below"])
-def test_replacing__a_name_that_cannot_be_is_one_sentence(tmp_path: Path, name: str) -> None:
+def test_atomic_write__a_name_that_cannot_be_is_one_sentence(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot"), replacing(tmp_path / name):
+    with pytest.raises(InputError, match="cannot"), atomic_write(tmp_path / name):
         pytest.fail("opened")
 
 
 def write_text(path: Path) -> None:
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write("x" * 50_000)
 
 
 def write_tensors(path: Path) -> None:
-    write_memory(path, {"mem_x": torch.zeros(20_000)}, MemoryInfo("dinov2_demo", []))
+    memory = Memory()
+    memory.add(0, 0, summarise(torch.zeros(1, 20_000), torch.ones(1), max_patches=1))
+    write_memory(path, memory)
 
 
 def write_picture(path: Path) -> None:
@@ -142,8 +146,8 @@ def test_write__on_a_full_or_read_only_disk_keeps_what_was_there(tmp_path: Path)
 WRITE_AND_DIE = """
 import os, sys
 from pathlib import Path
-from no_time_to_train.files import StagingFolder, replacing
-with replacing(Path(sys.argv[1])) as file:
+from no_time_to_train.files import StagingFolder, atomic_write
+with atomic_write(Path(sys.argv[1])) as file:
     file.write("half")
     file.flush()
     staging = StagingFolder(Path(sys.argv[1]).with_name("pictures"))

@@ -1,12 +1,10 @@
 """The example data set, made from a COCO tree of thirteen small images; the server is a folder."""
 
-import importlib.util
 import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,19 +12,11 @@ from PIL import Image
 
 from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.errors import InputError
+from scripts import make_custom_dataset
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "make_custom_dataset.py"
 REFERENCES = {"bird": 429819, "boat": 101435}
 TARGETS = [98636, 361948, 456065, 42279, 517410, 439274, 407180, 459673, 481301, 460598]
 UNUSED = 7
-
-
-@pytest.fixture
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_custom_dataset", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def entry(key: int, image_id: int, category_id: int, size: int, **fields) -> dict:
@@ -77,8 +67,8 @@ def made(root: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_make_custom_dataset__writes_the_published_layout(script: ModuleType, root: Path) -> None:
-    script.main([])
+def test_make_custom_dataset__writes_the_published_layout(root: Path) -> None:
+    make_custom_dataset.main([])
     images = {f"images/{key:012d}.jpg" for key in (*REFERENCES.values(), *TARGETS)}
     assert made(root) == images | {
         "annotations/custom_references.json",
@@ -90,10 +80,8 @@ def test_make_custom_dataset__writes_the_published_layout(script: ModuleType, ro
     assert copied.read_bytes() == (root / "coco/train2017/000000098636.jpg").read_bytes()
 
 
-def test_make_custom_dataset__references_are_one_box_per_class(
-    script: ModuleType, root: Path
-) -> None:
-    script.main([])
+def test_make_custom_dataset__references_are_one_box_per_class(root: Path) -> None:
+    make_custom_dataset.main([])
     path = root / "my_custom_dataset" / "annotations" / "custom_references.json"
     document = json.loads(path.read_text())
     assert document["annotations"] == [
@@ -119,18 +107,16 @@ def test_make_custom_dataset__references_are_one_box_per_class(
     assert [image["id"] for image in document["images"]] == [429819, 101435]
 
 
-def test_make_custom_dataset__targets_keep_their_ground_truth(
-    script: ModuleType, root: Path
-) -> None:
-    script.main([])
+def test_make_custom_dataset__targets_keep_their_ground_truth(root: Path) -> None:
+    make_custom_dataset.main([])
     targets = CocoAnnotations.read(root / "my_custom_dataset" / "annotations/custom_targets.json")
     assert list(targets.images) == TARGETS
     assert [annotation.id for annotation in targets.annotations] == [6, 8]  # no person
     assert targets.annotations[0].segmentation == [[4, 6, 14, 6, 4, 16]]
 
 
-def test_make_custom_dataset__pictures_show_the_box(script: ModuleType, root: Path) -> None:
-    script.main([])
+def test_make_custom_dataset__pictures_show_the_box(root: Path) -> None:
+    make_custom_dataset.main([])
     folder = root / "my_custom_dataset" / "annotations" / "references_visualisations"
     pixels = np.array(Image.open(folder / "boat_1.jpg")).astype(int)
     off_grey = np.abs(pixels - 128).max(axis=2)  # (H, W)
@@ -139,79 +125,75 @@ def test_make_custom_dataset__pictures_show_the_box(script: ModuleType, root: Pa
 
 
 def test_make_custom_dataset__downloads_what_is_not_on_disk(
-    script: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = (root / "coco" / "train2017").rename(root / "server")
-    monkeypatch.setattr(script, "SERVER", server.as_uri())
-    script.main([])
+    monkeypatch.setattr(make_custom_dataset, "SERVER", server.as_uri())
+    make_custom_dataset.main([])
     assert len(made(root)) == 12 + 4
 
 
-def test_make_custom_dataset__keeps_images_that_are_there(script: ModuleType, root: Path) -> None:
+def test_make_custom_dataset__keeps_images_that_are_there(root: Path) -> None:
     mine = root / "my_custom_dataset" / "images" / "000000098636.jpg"
     mine.parent.mkdir(parents=True)
     Image.new("RGB", (160, 120), "red").save(mine)
     before = mine.read_bytes()
-    script.main([])
+    make_custom_dataset.main([])
     assert mine.read_bytes() == before
 
 
 def test_make_custom_dataset__names_the_image_that_the_server_lacks(
-    script: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = (root / "coco" / "train2017").rename(root / "server")
     (server / "000000456065.jpg").unlink()
-    monkeypatch.setattr(script, "SERVER", server.as_uri())
+    monkeypatch.setattr(make_custom_dataset, "SERVER", server.as_uri())
     with pytest.raises(InputError, match=r"server/000000456065\.jpg cannot be downloaded") as error:
-        script.main([])
+        make_custom_dataset.main([])
     assert f"into {root}/my_custom_dataset/images by other means" in str(error.value)
     assert not any(name.startswith("annotations") for name in made(root))
 
 
-def test_make_custom_dataset__does_not_keep_what_is_no_image(
-    script: ModuleType, root: Path
-) -> None:
+def test_make_custom_dataset__does_not_keep_what_is_no_image(root: Path) -> None:
     (root / "coco/train2017/000000042279.jpg").write_text("<html>Please log in</html>")
     with pytest.raises(InputError, match=r"000000042279\.jpg is not the image that COCO has"):
-        script.main([])
+        make_custom_dataset.main([])
     assert "images/000000042279.jpg" not in made(root)
     assert not any("unfinished" in name for name in made(root))
 
 
-def test_make_custom_dataset__no_annotations(script: ModuleType, root: Path) -> None:
+def test_make_custom_dataset__no_annotations(root: Path) -> None:
     (root / "coco/annotations/instances_train2017.json").unlink()
     with pytest.raises(InputError, match=r"unpack COCO's annotations_trainval2017\.zip"):
-        script.main([])
+        make_custom_dataset.main([])
 
 
-def test_make_custom_dataset__another_json_in_its_place(script: ModuleType, root: Path) -> None:
+def test_make_custom_dataset__another_json_in_its_place(root: Path) -> None:
     path = root / "coco/annotations/instances_train2017.json"
     document = json.loads(path.read_text())
     document["images"] = [image for image in document["images"] if image["id"] != 517410]
     path.write_text(json.dumps(document))
     with pytest.raises(InputError, match="has no 517410; it must be the one of COCO train2017"):
-        script.main([])
+        make_custom_dataset.main([])
     assert not (root / "my_custom_dataset").exists()
 
 
-def test_make_custom_dataset__a_reference_image_without_its_class(
-    script: ModuleType, root: Path
-) -> None:
+def test_make_custom_dataset__a_reference_image_without_its_class(root: Path) -> None:
     path = root / "coco/annotations/instances_train2017.json"
     document = json.loads(path.read_text())
     document["annotations"] = [a for a in document["annotations"] if a["id"] != 5]
     path.write_text(json.dumps(document))
     with pytest.raises(InputError, match="image 101435 has no boat"):
-        script.main([])
+        make_custom_dataset.main([])
 
 
-def test_make_custom_dataset__downloads_are_encrypted(script: ModuleType) -> None:
-    assert script.SERVER.startswith("https://")
+def test_make_custom_dataset__downloads_are_encrypted() -> None:
+    assert make_custom_dataset.SERVER.startswith("https://")
 
 
 @pytest.mark.parametrize("name", ["../../secret.jpg", "/tmp/secret.jpg", "a\0b.jpg"])
 def test_make_custom_dataset__a_name_that_leaves_the_folders_is_refused(
-    script: ModuleType, root: Path, name: str
+    root: Path, name: str
 ) -> None:
     (root / "secret.jpg").write_bytes((root / "coco/train2017/000000042279.jpg").read_bytes())
     path = root / "coco/annotations/instances_train2017.json"
@@ -220,7 +202,7 @@ def test_make_custom_dataset__a_name_that_leaves_the_folders_is_refused(
     path.write_text(json.dumps(document))
     before = set(root.rglob("*"))
     with pytest.raises(InputError, match="does not stay inside"):
-        script.main([])
+        make_custom_dataset.main([])
     assert set(root.rglob("*")) == before
 
 
@@ -248,25 +230,23 @@ def cut_off(root: Path) -> Iterator[str]:
 
 
 def test_make_custom_dataset__a_download_that_is_cut_off_is_not_kept(
-    script: ModuleType, root: Path, cut_off: str, monkeypatch: pytest.MonkeyPatch
+    root: Path, cut_off: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (root / "coco/train2017/000000429819.jpg").unlink()
-    monkeypatch.setattr(script, "SERVER", cut_off)
+    monkeypatch.setattr(make_custom_dataset, "SERVER", cut_off)
     with pytest.raises(InputError, match=r"000000429819\.jpg cannot be downloaded .*more expected"):
-        script.main([])
+        make_custom_dataset.main([])
     assert made(root) == set()
 
 
 @pytest.mark.parametrize("name", ["custom_references.json", "custom_targets.json"])
-def test_make_custom_dataset__its_input_is_not_replaced(
-    script: ModuleType, root: Path, name: str
-) -> None:
+def test_make_custom_dataset__its_input_is_not_replaced(root: Path, name: str) -> None:
     source = root / "coco/annotations/instances_train2017.json"
     before = source.read_bytes()
     target = root / "my_custom_dataset/annotations" / name
     target.parent.mkdir(parents=True)
     target.symlink_to(source)
     with pytest.raises(InputError, match=r"would replace the annotations .*train2017\.json"):
-        script.main([])
+        make_custom_dataset.main([])
     assert source.read_bytes() == before
     assert [path.name for path in (root / "my_custom_dataset").rglob("*.*")] == [name]

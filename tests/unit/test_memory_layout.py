@@ -34,8 +34,8 @@ def put(tensor: Tensor, place: tuple[int, ...], value: float) -> Tensor:
     [
         ("filled", Kind.FILLED),
         ("dense", Kind.DENSE),
-        ("post-processed", Kind.POSTPROCESSED),
-        ("published", Kind.POSTPROCESSED),
+        ("post-processed", Kind.FINALISED),
+        ("published", Kind.FINALISED),
     ],
 )
 def test_check_layout__knows_kind_and_size(name: str, kind: Kind) -> None:

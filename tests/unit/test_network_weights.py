@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from no_time_to_train.config import EncoderConfig, ModelConfig
-from no_time_to_train.encoders.dinov2 import build_encoder
+from no_time_to_train.encoders import build_encoder
 from no_time_to_train.networks import WeightsError
-from no_time_to_train.proposers.point_grid import build_proposer
+from no_time_to_train.proposers import build_proposer
 
 ROOT = Path(__file__).resolve().parents[2]
 State = dict[Any, Any]

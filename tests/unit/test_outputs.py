@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from no_time_to_train.commands.outputs import semantic_results_path, versions
+from no_time_to_train.commands.outputs import versions
 from no_time_to_train.errors import InputError
 from no_time_to_train.output_checks import check_writable, prepare_outputs
+from no_time_to_train.pl_wrapper.stages.outputs import semantic_results_path
 
 
 @pytest.mark.parametrize(

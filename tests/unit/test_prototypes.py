@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import torch
 
-from no_time_to_train.memory.prototypes import (
+from no_time_to_train.memory.statistics import (
     class_average,
     class_prototypes,
     leave_one_out_similarity,
     overlapped_patches,
     patch_weights,
-    population_covariance,
     weighted_mean,
 )
 
@@ -42,11 +41,6 @@ def test_class_prototypes__average_only_the_references_that_exist() -> None:
 def test_class_average__weighs_references_by_their_area() -> None:
     means = torch.tensor([[[1.0], [5.0]]])
     assert class_average(means, torch.tensor([[3.0, 1.0]])).tolist() == [[2.0]]
-
-
-def test_population_covariance__divides_by_the_number_of_references() -> None:
-    means = torch.tensor([[1.0, 0.0], [3.0, 4.0]])  # centred: (-1, -2), (1, 2)
-    assert population_covariance(means).tolist() == [[1.0, 2.0], [2.0, 4.0]]
 
 
 def test_leave_one_out_similarity__of_opposite_references_is_zero() -> None:

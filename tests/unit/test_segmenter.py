@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from no_time_to_train.config import Sam2InferConfig
 from no_time_to_train.errors import InputError
-from no_time_to_train.models.segmenter import Segmenter, reference_weights
+from no_time_to_train.memory.bank import reference_weights
+from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.structures import Proposals, Reference, Target
 from tests.unit.candidates import candidates, rectangle
 
@@ -36,7 +37,7 @@ class ListedProposer(nn.Module):
         super().__init__()
         self.boxes = boxes
 
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, images: Tensor, targets: Sequence[Target]) -> Tensor:
         return images
 
     def propose(self, features: Tensor) -> Proposals:
@@ -95,7 +96,7 @@ def test_segment__a_mask_like_no_class_is_dropped() -> None:
 
 def test_segment__before_finalise_is_an_error() -> None:
     model = Segmenter(Sam2InferConfig(), ColourEncoder(), ListedProposer([]))
-    with pytest.raises(RuntimeError, match="finalised"):
+    with pytest.raises(InputError, match="finalise"):
         model.segment([target(painted((1, 0, 0)), 8, 8)])
 
 

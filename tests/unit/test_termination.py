@@ -104,10 +104,10 @@ def test_signal__whatever_the_main_thread_does(tmp_path: Path, body: str) -> Non
 
 
 WRITING = """
-from no_time_to_train.files import replacing
+from no_time_to_train.files import atomic_write
 def main():
     for name in ("a", "b", "c"):
-        with replacing(pathlib.Path(name)) as file:
+        with atomic_write(pathlib.Path(name)) as file:
             file.write("new")
             file.flush()
             if name == "c":

@@ -1,0 +1,117 @@
+"""The files that settings name, looked for before PyTorch is imported.
+
+What is in a file is checked by those who read it. They also say what is missing, where they can be
+imported without PyTorch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from no_time_to_train.commands.published_weights import FAMILIES
+from no_time_to_train.config import (
+    DOWNLOAD,
+    DatasetsConfig,
+    FillMemoryDataConfig,
+    ModelConfig,
+    TestDataConfig,
+    TestMode,
+)
+from no_time_to_train.errors import InputError
+from no_time_to_train.files import check_regular_file
+from no_time_to_train.pl_wrapper.setting_checks import check_references
+from no_time_to_train.pl_wrapper.stages import STAGES
+
+
+def check_inputs(
+    mode: TestMode, model: ModelConfig, datasets: DatasetsConfig, ckpt_path: str | None
+) -> None:
+    """Look for what a stage reads.
+
+    Args:
+        mode: The stage.
+        model: Names the weights.
+        datasets: Names the annotations, images and references.
+        ckpt_path: The memory of the stage before, as typed.
+
+    Raises:
+        InputError: Something is missing, or is no file; the sentence says how to get it.
+    """
+    checks: dict[str, Callable[[], None]] = {
+        "encoder": lambda: _check_weights(
+            "model_cfg.encoder_ckpt_path",
+            "DINOv2",
+            model.encoder_cfg.name,
+            model.encoder_ckpt_path,
+        ),
+        "sam2": lambda: _check_sam2(model),
+        "references": lambda: _check_references(model, datasets),
+        "targets": lambda: _check_images("test", datasets.test),
+    }
+    for name in STAGES[mode].reads:
+        checks[name]()
+    if ckpt_path and "ckpt_path" in STAGES[mode].needs:
+        _check_memory(ckpt_path)
+
+
+def _check_sam2(model: ModelConfig) -> None:
+    if model.proposer_cfg.name == "point_grid":  # masks from a file need no network
+        name = model.sam2_cfg_file.removesuffix(".yaml")
+        _check_weights("model_cfg.sam2_ckpt_path", "SAM 2", name, model.sam2_ckpt_path)
+
+
+def _check_weights(setting: str, family: str, name: str, path: str) -> None:
+    presets = FAMILIES[family].presets
+    if path == DOWNLOAD or name not in presets.PRESETS:
+        return  # of another package, which says what it takes
+    with _naming(setting):
+        check_regular_file(path, f"the {family} weights")
+        if not os.path.exists(path):
+            raise InputError(presets.missing_weights(name, Path(path)))
+
+
+def _check_references(model: ModelConfig, datasets: DatasetsConfig) -> None:
+    check_references(model, datasets)
+    _check_images("fill_memory", datasets.fill_memory)
+    path = datasets.fill_memory.memory_pkl
+    check_regular_file(Path(path), "the reference set")
+    if not os.path.exists(path):
+        from no_time_to_train.dataset.reference_set import read_reference_set
+
+        read_reference_set(path)
+
+
+def _check_images(stage: str, data: FillMemoryDataConfig | TestDataConfig) -> None:
+    check_regular_file(Path(data.json_file), "the COCO json")
+    if not os.path.exists(data.json_file):
+        from no_time_to_train.coco.annotations import CocoAnnotations
+
+        CocoAnnotations.read(data.json_file)
+    if not os.path.isdir(data.root):
+        from no_time_to_train.dataset.images import existing_paths
+
+        existing_paths(data.root, f"dataset_cfgs.{stage}.root", [])
+
+
+def _check_memory(ckpt_path: str) -> None:
+    with _naming("--ckpt_path"):
+        if "://" in ckpt_path:
+            raise InputError(f"{ckpt_path} is an address; download it and pass the file")
+        check_regular_file(ckpt_path, "the memory")
+        if not os.path.exists(ckpt_path):
+            raise InputError(
+                f"the memory {ckpt_path} does not exist; fill_memory and postprocess_memory write "
+                "one, and save() in Python"
+            )
+
+
+@contextmanager
+def _naming(setting: str) -> Iterator[None]:
+    """Say which setting or flag is meant."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{setting}: {error}") from None

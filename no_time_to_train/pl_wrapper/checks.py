@@ -1,0 +1,72 @@
+"""What can be seen wrong before a network is built: settings against each other and the data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from no_time_to_train.config import DOWNLOAD, DatasetsConfig, ModelConfig
+from no_time_to_train.dataset.references import ReferenceDataset
+from no_time_to_train.encoders import build_encoder, find_encoder
+from no_time_to_train.errors import InputError, listed
+from no_time_to_train.networks import WeightsError
+from no_time_to_train.pl_wrapper.setting_checks import check_references
+from no_time_to_train.proposers import build_proposer, find_proposer
+
+ENCODER_WEIGHTS = "model_cfg.encoder_ckpt_path"
+SAM2_WEIGHTS = "model_cfg.sam2_ckpt_path"
+
+
+@contextmanager
+def naming(setting: str) -> Iterator[None]:
+    """Tell which setting unusable weights came from."""
+    try:
+        yield
+    except WeightsError as error:
+        raise InputError(f"{setting}: {error}") from error
+
+
+def check_weights(model: ModelConfig, encoder: bool, proposer: bool) -> None:
+    """Look for the networks that are named, and for the checkpoints of those a stage needs.
+
+    Raises:
+        InputError: One is missing; the sentence says how to get it.
+    """
+    find_encoder(model.encoder_cfg.name)
+    find_proposer(model.proposer_cfg.name)
+    for needed, path, build, setting in (
+        (encoder, model.encoder_ckpt_path, build_encoder, ENCODER_WEIGHTS),
+        (proposer, model.sam2_ckpt_path, build_proposer, SAM2_WEIGHTS),
+    ):
+        # Not Path.is_file, which fails on names that are too long.
+        if needed and path != DOWNLOAD and not os.path.isfile(path):
+            with naming(setting):
+                build(model)  # knows the address, and says so before it builds anything
+
+
+def check_classes(model: ModelConfig, names: Sequence[str], stage: str) -> None:
+    """Compare the bank's class count with the classes that the data set gives.
+
+    Raises:
+        InputError: They differ.
+    """
+    wanted = model.memory_bank_cfg.category_num
+    if wanted != len(names):
+        raise InputError(
+            f"model_cfg.memory_bank_cfg.category_num is {wanted}, but dataset_cfgs.{stage} names "
+            f"{len(names)} classes ({listed(names)}); set category_num to {len(names)}, or change "
+            f"cat_names or class_split"
+        )
+
+
+def read_references(model: ModelConfig, datasets: DatasetsConfig) -> ReferenceDataset:
+    """The reference data set, if it yields what encoder and bank take.
+
+    Raises:
+        InputError: Image sizes, numbers of shots or classes differ, or data are missing.
+    """
+    check_references(model, datasets)
+    references = ReferenceDataset(datasets.fill_memory)
+    check_classes(model, references.class_names, "fill_memory")
+    return references

@@ -1,0 +1,27 @@
+"""Stage 2: what the references of a class have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from no_time_to_train.config import TestMode
+from no_time_to_train.pl_wrapper.stages.stage import Command, Stage
+
+
+class PostprocessMemory(Stage):
+    """Condenses a filled memory into statistics per class; one step, the same on every rank."""
+
+    mode = TestMode.postprocess_memory
+    needs_classes = False
+
+    def step(self, batch: list[Any]) -> None:
+        """Do all of it."""
+        self.segmenter.finalise()
+
+    @rank_zero_only
+    def store(self, command: Command) -> None:
+        """Write the memory."""
+        self.write_memory(Path(command.settings.out_path))

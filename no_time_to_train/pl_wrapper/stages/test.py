@@ -1,0 +1,137 @@
+"""Stage 3: every instance of the remembered classes in the targets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from no_time_to_train.coco.annotations import CocoAnnotations, image_path
+from no_time_to_train.coco.results import CocoRecord, to_records, warn_if_all_below, write_records
+from no_time_to_train.config import DatasetsConfig, ModelConfig, TestMode
+from no_time_to_train.dataset.images import existing_paths
+from no_time_to_train.dataset.targets import TargetDataset
+from no_time_to_train.distributed import gather_to_first
+from no_time_to_train.pl_wrapper import checks
+from no_time_to_train.pl_wrapper.background_writer import BackgroundWriter
+from no_time_to_train.pl_wrapper.prediction_visualizations import write_visualizations
+from no_time_to_train.pl_wrapper.stages.outputs import result_outputs
+from no_time_to_train.pl_wrapper.stages.stage import Command, Stage
+from no_time_to_train.proposers import build_proposer
+from no_time_to_train.structures import Prediction, Target
+
+logger = logging.getLogger(__name__)
+
+
+class Test(Stage):
+    """Segments targets; COCO results, accuracy and pictures are of all that ran."""
+
+    __test__ = False  # not a test case, whatever pytest makes of the name
+    mode = TestMode.test
+    may_be_limited = True
+    data: TargetDataset
+
+    def __init__(self, model_cfg: ModelConfig, dataset_cfgs: DatasetsConfig) -> None:
+        super().__init__(model_cfg, dataset_cfgs)
+        self.category_ids = [category.id for category in self.data.categories]
+        self.records: dict[int, list[CocoRecord]] = {}
+        """Results by position in the data set."""
+        self.best_score = 0.0
+        """Of all proposals, dropped ones included."""
+        self._writer = BackgroundWriter()
+
+    def read_data(self) -> TargetDataset:
+        """Read the targets' json; look for the images that pictures will be drawn over."""
+        targets, config = TargetDataset(self.dataset_cfgs.test), self.model_cfg.test
+        checks.check_classes(self.model_cfg, targets.class_names, "test")
+        if config.online_vis and config.imgs_path:
+            images = targets.annotations.images.values()
+            existing_paths(config.imgs_path, "model_cfg.test.imgs_path", images)
+        return targets
+
+    def image_paths(self) -> list[Path]:
+        """The targets, and what their pictures are drawn over."""
+        paths, other_root = super().image_paths(), self.model_cfg.test.imgs_path
+        return paths + (self._paths_in(other_root) if other_root else [])
+
+    def visualization_paths(self) -> list[Path]:
+        """One picture per target, where they are wanted."""
+        wanted = self.model_cfg.test.online_vis
+        return self._paths_in(self.model_cfg.visualizations_folder) if wanted else []
+
+    def _paths_in(self, folder: str | Path) -> list[Path]:
+        images = self.data.annotations.images.values()
+        return [image_path(folder, image.file_name) for image in images]
+
+    def build(self) -> None:
+        """Build both networks."""
+        super().build()
+        if self.segmenter.proposer is None:
+            with checks.naming(checks.SAM2_WEIGHTS):
+                side, images = self.dataset_cfgs.test.image_size, self.data.annotations.images
+                self.segmenter.proposer = build_proposer(self.model_cfg, side, images)
+
+    def step(self, batch: list[Target]) -> None:
+        """Segment some targets; their results are encoded while the next ones are segmented."""
+        for target, prediction in zip(batch, self.segmenter.segment(batch), strict=True):
+            self._writer.call(self._record, target, prediction.cpu())
+
+    def _record(self, target: Target, prediction: Prediction) -> None:
+        self.records[target.index] = to_records(prediction, target.image_id, self.category_ids)
+
+    def gather(self) -> None:
+        """Give rank 0 all results, in data set order."""
+        self._writer.finish()
+        self.records = gather_to_first(self.records)
+        assert self.segmenter.proposer is not None
+        best = self.segmenter.proposer.best_score
+        self.best_score = max(gather_to_first({best: None}), default=best)
+
+    @rank_zero_only
+    def store(self, command: Command) -> None:
+        """Write results, measure them, and draw them where that is wanted."""
+        records = [record for image in self.records.values() for record in image]
+        for path in result_outputs(command.settings).values():
+            write_records(path, records)
+            logger.info("%d results written to %s", len(records), path)
+        annotations = self._annotations_of_run(command.limited_by)
+        self._warn_if_empty()
+        command.measure(annotations, self.category_ids, records)
+        if self.model_cfg.test.online_vis:
+            self._draw(annotations, records)
+
+    def _annotations_of_run(self, limited_by: str | None) -> CocoAnnotations:
+        """The ground truth of the images that ran."""
+        image_ids = list(self.data.annotations.images)
+        annotations = self.data.annotations.restricted_to([image_ids[i] for i in self.records])
+        if len(annotations.images) < len(image_ids):
+            numbers = len(annotations.images), len(image_ids)
+            logger.info("Evaluated on the %d of %d images that ran (%s)", *numbers, limited_by)
+        return annotations
+
+    def _warn_if_empty(self) -> None:
+        """Tell how far a run that found nothing was from finding something."""
+        if not any(self.records.values()):
+            logger.warning(
+                "Nothing was found in %d images: the best score of a proposal was %.2f, "
+                "and sam2_infer_cfgs.iou_thr is %s",
+                len(self.records),
+                self.best_score,
+                self.model_cfg.sam2_infer_cfgs.iou_thr,
+            )
+
+    def _draw(self, annotations: CocoAnnotations, records: Sequence[CocoRecord]) -> None:
+        config, data = self.model_cfg, self.dataset_cfgs.test
+        paths = write_visualizations(
+            annotations,
+            self.data.categories,
+            records,
+            config.test.imgs_path or data.root,
+            config.visualizations_folder,
+            config.test.vis_thr,
+            data.orientation,
+        )
+        logger.info("%d pictures in %s", len(paths), config.visualizations_folder)
+        warn_if_all_below(records, config.test.vis_thr)

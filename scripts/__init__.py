@@ -1,0 +1,1 @@
+"""Shell pipelines, the demo, the benchmark and the training of the demo's networks."""
