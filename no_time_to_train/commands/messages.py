@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jsonargparse import Namespace
 
 FLAGS = ("config", "ckpt_path", "out_path", "export_result", "n_shot", "seed", "test_mode")
-LONGEST_WORD = 200
+MAX_WORD_LENGTH = 200
 """Characters without a space that an error message repeats."""
 
 REWRITES = (  # of what jsonargparse says, into what a person would say
@@ -74,7 +74,7 @@ def explain(message: str) -> str:
 
 def shortened(sentence: str) -> str:
     """The sentence without the better part of very long words."""
-    return re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][:40]}...", sentence)
+    return re.sub(rf"\S{{{MAX_WORD_LENGTH},}}", lambda word: f"{word[0][:40]}...", sentence)
 
 
 def explain_failure(error: Exception, trainer: Namespace) -> str:
