@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,46 +46,46 @@ def run_command(*arguments: str) -> Outcome:
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
-def settings(**values: object) -> list[str]:
-    """Flags by a short name: m_ is model_cfg, f_ and t_ are the fill_memory and test data sets."""
-    places = {"m": MODEL, "f": f"{DATA}fill_memory.", "t": f"{DATA}test."}
-    flags = []
-    for name, value in values.items():
-        place, _, key = name.partition("_")
-        flags += [places[place] + key.replace("__", "."), str(value)]
-    return flags
+def settings(values: Mapping[str, object]) -> list[str]:
+    """Flags of settings by their names, such as model_cfg.test.vis_thr."""
+    return [word for name in values for word in (f"--model.init_args.{name}", str(values[name]))]
 
 
 def base() -> list[str]:
     """Demo networks, few prompts, two classes with one reference each."""
     configs = [part for name in CONFIGS for part in ("--config", str(ROOT / name))]
     return configs + settings(
-        m_sam2_infer_cfgs__points_per_side=6,
-        m_memory_bank_cfg__category_num=2,
-        m_memory_bank_cfg__length=1,
-        m_dataset_name="photos",
+        {
+            "model_cfg.sam2_infer_cfgs.points_per_side": 6,
+            "model_cfg.memory_bank_cfg.category_num": 2,
+            "model_cfg.memory_bank_cfg.length": 1,
+            "model_cfg.dataset_name": "photos",
+        },
     )
 
 
-def references(**overrides: object) -> list[str]:
+def references() -> list[str]:
     """The reference photographs."""
+    annotations = "photos/annotations/custom_references_with_segm.json"
     return settings(
-        f_root="photos/images",
-        f_json_file="photos/annotations/custom_references_with_segm.json",
-        f_memory_pkl="references.json",
-        f_memory_length=1,
-        f_cat_names="motorcycle,coin",
-        **overrides,
+        {
+            "dataset_cfgs.fill_memory.root": "photos/images",
+            "dataset_cfgs.fill_memory.json_file": annotations,
+            "dataset_cfgs.fill_memory.memory_pkl": "references.json",
+            "dataset_cfgs.fill_memory.memory_length": 1,
+            "dataset_cfgs.fill_memory.cat_names": "motorcycle,coin",
+        },
     )
 
 
-def targets(**overrides: object) -> list[str]:
+def targets() -> list[str]:
     """The target photographs."""
     return settings(
-        t_root="photos/images",
-        t_json_file="photos/annotations/custom_targets.json",
-        t_cat_names="motorcycle,coin",
-        **overrides,
+        {
+            "dataset_cfgs.test.root": "photos/images",
+            "dataset_cfgs.test.json_file": "photos/annotations/custom_targets.json",
+            "dataset_cfgs.test.cat_names": "motorcycle,coin",
+        },
     )
 
 
@@ -118,7 +118,7 @@ def segment(*more: str, ckpt_path: str = "memory.pth") -> Outcome:
 def memories(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
     """Puts the memories of the photographs, filled and post-processed, into a folder."""
     made = tmp_path_factory.mktemp("memories")
-    furnish(made)
+    write_photos_dir(made)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(made)
         assert fill().code == 0
@@ -132,21 +132,21 @@ def memories(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def photos_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory: photographs, a reference set, checkpoints, no memory yet."""
-    furnish(tmp_path)
+    write_photos_dir(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def ready(bench: Path, memories: Callable[[Path], None]) -> Path:
+def memories_dir(photos_dir: Path, memories: Callable[[Path], None]) -> Path:
     """The same, with a filled and a post-processed memory."""
-    memories(bench)
-    return bench
+    memories(photos_dir)
+    return photos_dir
 
 
-def furnish(folder: Path) -> None:
+def write_photos_dir(folder: Path) -> None:
     """Lay out a working directory."""
     (folder / "photos" / "annotations").mkdir(parents=True)
     (folder / "photos" / "images").mkdir()

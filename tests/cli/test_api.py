@@ -20,9 +20,9 @@ COINS = "photos/images/coins_top.png"
 
 
 @pytest.fixture
-def few_prompts(bench: Path) -> Path:
+def few_prompts(photos_dir: Path) -> Path:
     """An overlay, so that a test takes a second."""
-    path = bench / "few_prompts.yaml"
+    path = photos_dir / "few_prompts.yaml"
     settings = {"model_cfg": {"sam2_infer_cfgs": {"points_per_side": 6}}}
     path.write_text(yaml.safe_dump({"model": {"init_args": settings}}))
     return path
@@ -46,7 +46,7 @@ def test_from_config__merges_overlays(segmenter: FewShotSegmenter) -> None:
     assert segmenter._segmenter.memory.encoder.name == "dinov2_demo"
 
 
-def test_from_config__a_misspelt_key_is_named(bench: Path) -> None:
+def test_from_config__a_misspelt_key_is_named(photos_dir: Path) -> None:
     Path("wrong.yaml").write_text("model: {init_args: {model_cfg: {sam2_cfg: x}}}")
     with pytest.raises(InputError, match="sam2_cfg"):
         FewShotSegmenter.from_config("wrong.yaml")

@@ -86,7 +86,7 @@ class Extended(Sam2MatcherLightningModel):
         super().__init__(**settings)
 
 
-def test_model_of_somebody_else__is_left_to_lightning(bench: Path) -> None:
+def test_model_of_somebody_else__is_left_to_lightning(photos_dir: Path) -> None:
     flags = ["--model.class_path", f"{__name__}.Extended", "--model.init_args.extra"]
     outcome = run_command("test", *base(), *flags, "3", "--print_config")
     assert outcome.code == 0, outcome.err
@@ -95,7 +95,7 @@ def test_model_of_somebody_else__is_left_to_lightning(bench: Path) -> None:
     assert outcome.err == "error: extra: expected int, got three\n"
 
 
-def test_help_of_a_logger__is_left_to_lightning(bench: Path) -> None:
+def test_help_of_a_logger__is_left_to_lightning(photos_dir: Path) -> None:
     outcome = run_command("test", "--trainer.logger.help", "CSVLogger")
     assert outcome.code == 0, outcome.err
     assert "flush_logs_every_n_steps" in outcome.out
@@ -105,7 +105,7 @@ def test_trainer_arguments__are_those_of_the_trainer() -> None:
     assert trainer_arguments() == list(inspect.signature(Trainer).parameters)
 
 
-def test_errors_and_help__come_before_pytorch_is_imported(bench: Path) -> None:
+def test_errors_and_help__come_before_pytorch_is_imported(photos_dir: Path) -> None:
     stage = [*base(), *targets(), "--model.test_mode", "test", "--ckpt_path", "references.json"]
     cases = {  # what the sentence or the help holds: arguments
         "commands:": ["--help"],

@@ -55,7 +55,9 @@ def stage(folder: Path, mode: str, *arguments: str) -> None:
 def bank_for(names: str) -> list[str]:
     """Settings of a bank of one reference for each name."""
     classes = len(names.split(","))
-    return settings(m_memory_bank_cfg__category_num=classes, m_memory_bank_cfg__length=1)
+    return settings(
+        {"model_cfg.memory_bank_cfg.category_num": classes, "model_cfg.memory_bank_cfg.length": 1}
+    )
 
 
 def remember(folder: Path, data: Path, references: str, picks: dict[str, Any], names: str) -> None:
@@ -64,11 +66,13 @@ def remember(folder: Path, data: Path, references: str, picks: dict[str, Any], n
     bank = bank_for(names)
     filled, memory = str(folder / "filled.pth"), str(folder / "memory.pth")
     data_set = settings(
-        f_root=data / "images",
-        f_json_file=data / "annotations" / references,
-        f_memory_pkl=folder / "references.json",
-        f_memory_length=1,
-        f_cat_names=names,
+        {
+            "dataset_cfgs.fill_memory.root": data / "images",
+            "dataset_cfgs.fill_memory.json_file": data / "annotations" / references,
+            "dataset_cfgs.fill_memory.memory_pkl": folder / "references.json",
+            "dataset_cfgs.fill_memory.memory_length": 1,
+            "dataset_cfgs.fill_memory.cat_names": names,
+        },
     )
     stage(folder, "fill_memory", *bank, *data_set, "--out_path", filled)
     stage(folder, "postprocess_memory", *bank, "--ckpt_path", filled, "--out_path", memory)
@@ -78,7 +82,11 @@ def find(folder: Path, data: Path, targets: str, names: str, *arguments: str) ->
     """Stage 3: the COCO results."""
     bank = bank_for(names)
     data_set = settings(
-        t_root=data / "images", t_json_file=data / "annotations" / targets, t_cat_names=names
+        {
+            "dataset_cfgs.test.root": data / "images",
+            "dataset_cfgs.test.json_file": data / "annotations" / targets,
+            "dataset_cfgs.test.cat_names": names,
+        }
     )
     paths = "--ckpt_path", str(folder / "memory.pth"), "--export_result", str(folder / "found.json")
     stage(folder, "test", *bank, *data_set, *paths, *arguments)
@@ -103,7 +111,7 @@ def scenes_memory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_scenes__one_reference_each_reaches_the_bars(
     scenes_memory: Path, points: int, processes: int
 ) -> None:
-    grid = settings(m_sam2_infer_cfgs__points_per_side=points)
+    grid = settings({"model_cfg.sam2_infer_cfgs.points_per_side": points})
     data = ROOT / "scenes", "targets.json", CLASSES
     find(scenes_memory, *data, *grid, *PROCESSES[processes])
     latest = max(scenes_memory.rglob("metrics.json"), key=lambda path: path.stat().st_mtime)

@@ -65,7 +65,7 @@ def test_number__beyond_its_bounds_is_refused(config: type, name: str, value: fl
 
 
 @pytest.mark.parametrize("leaf", KINDS.values())
-def test_setting__of_each_type_takes_or_refuses_any_text(bench: Path, leaf: str) -> None:
+def test_setting__of_each_type_takes_or_refuses_any_text(photos_dir: Path, leaf: str) -> None:
     for value in VALUES:
         flag = f"--model.init_args.{leaf}"
         assert_accepted_or_one_line(run_test(*base(), flag, value, "--print_config"))
@@ -73,7 +73,7 @@ def test_setting__of_each_type_takes_or_refuses_any_text(bench: Path, leaf: str)
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("leaf", [name for name, *_ in LEAVES])
-def test_setting__each_takes_or_refuses_any_text(bench: Path, leaf: str) -> None:
+def test_setting__each_takes_or_refuses_any_text(photos_dir: Path, leaf: str) -> None:
     for value in VALUES:
         flag = f"--model.init_args.{leaf}"
         assert_accepted_or_one_line(run_test(*base(), flag, value, "--print_config"))
@@ -100,10 +100,10 @@ def check_overlays(numbers: range) -> int:
     return refused
 
 
-def test_overlays__mutated_are_accepted_or_refused(bench: Path) -> None:
+def test_overlays__mutated_are_accepted_or_refused(photos_dir: Path) -> None:
     assert 10 < check_overlays(range(30)) < 30
 
 
 @pytest.mark.exhaustive
-def test_overlays__mutated_in_many_ways(bench: Path) -> None:
+def test_overlays__mutated_in_many_ways(photos_dir: Path) -> None:
     assert 250 < check_overlays(range(500)) < 500

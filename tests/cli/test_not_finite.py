@@ -25,25 +25,27 @@ def spoil(path: str, name: str, value: float) -> str:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_weights_of_the_encoder__that_are_not_finite_are_named(bench: Path, value: float) -> None:
+def test_weights_of_the_encoder__that_are_not_finite_are_named(
+    photos_dir: Path, value: float
+) -> None:
     path = spoil("demo_models/dinov2_demo.pth", "norm.weight", value)
-    outcome = fill(*settings(m_encoder_ckpt_path=path))
+    outcome = fill(*settings({"model_cfg.encoder_ckpt_path": path}))
     assert_one_line(outcome, "encoder_ckpt_path", path, "norm.weight", "NaN or infinite")
     assert not Path("filled.pth").exists()
 
 
-def test_weights_of_sam2__that_are_not_finite_are_named(ready: Path) -> None:
+def test_weights_of_sam2__that_are_not_finite_are_named(memories_dir: Path) -> None:
     name = "sam_mask_decoder.iou_token.weight"
     path = spoil("demo_models/sam2_hiera_demo.pt", name, float("nan"))
-    outcome = segment(*settings(m_sam2_ckpt_path=path), "--export_result", "out.json")
+    outcome = segment(*settings({"model_cfg.sam2_ckpt_path": path}), "--export_result", "out.json")
     assert_one_line(outcome, "sam2_ckpt_path", path, name, "NaN or infinite")
     assert not Path("out.json").exists()
 
 
-def test_features__that_are_not_finite_are_named_after_their_reference(bench: Path) -> None:
+def test_features__that_are_not_finite_are_named_after_their_reference(photos_dir: Path) -> None:
     # Finite weights whose products are not.
     path = spoil("demo_models/dinov2_demo.pth", "norm.weight", 3e38)
-    outcome = fill(*settings(m_encoder_ckpt_path=path))
+    outcome = fill(*settings({"model_cfg.encoder_ckpt_path": path}))
     assert_one_line(outcome, "features of annotation", "not finite")
     assert not Path("filled.pth").exists()
 
@@ -51,7 +53,7 @@ def test_features__that_are_not_finite_are_named_after_their_reference(bench: Pa
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize(("path", "run"), [("memory.pth", segment), ("filled.pth", postprocess)])
 def test_memory__that_is_not_finite_is_named(
-    ready: Path, path: str, run: Any, value: float
+    memories_dir: Path, path: str, run: Any, value: float
 ) -> None:
     spoilt = spoil(path, "seg_model.mem_feats_ins_avg", value)
     outcome = run(ckpt_path=spoilt) if run is segment else run("--ckpt_path", spoilt)
@@ -60,12 +62,12 @@ def test_memory__that_is_not_finite_is_named(
     assert "vanished" not in outcome.err
 
 
-def test_memory__for_pictures_that_is_not_finite_is_named(ready: Path) -> None:
+def test_memory__for_pictures_that_is_not_finite_is_named(memories_dir: Path) -> None:
     spoilt = spoil("memory.pth", "seg_model.mem_pca_mean", float("nan"))
     assert_one_line(vis(ckpt_path=spoilt), "mem_pca_mean", "class 0", "not finite")
 
 
-def test_python__speaks_of_no_setting(ready: Path) -> None:
+def test_python__speaks_of_no_setting(memories_dir: Path) -> None:
     weights = {
         "sam2": "sam2_hiera_demo.yaml",
         "sam2_checkpoint": "demo_models/sam2_hiera_demo.pt",

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from no_time_to_train.api import FewShotSegmenter
-from tests.cli.conftest import CONFIGS, ROOT, Outcome, fill, furnish, segment, settings
+from tests.cli.conftest import CONFIGS, ROOT, Outcome, fill, segment, settings, write_photos_dir
 from tests.cli.test_api import coin
 from tests.cli.test_wrong_settings import assert_one_line
 
@@ -42,7 +42,9 @@ class Found:
 
 def find() -> Found:
     workers = ("--model.init_args.data_load_cfgs.workers", "2")
-    outcome = segment(*workers, "--export_result", "out.json", *settings(m_test__online_vis=True))
+    outcome = segment(
+        *workers, "--export_result", "out.json", *settings({"model_cfg.test.online_vis": True})
+    )
     assert outcome.code == 0, outcome.err
     folder = Path("results_analysis/photos")
     pictures = {name: np.asarray(Image.open(folder / name).convert("RGB")) for name in TARGETS}
@@ -53,7 +55,7 @@ def find() -> Found:
 def upright(tmp_path_factory: pytest.TempPathFactory, memories: Callable[[Path], None]) -> Found:
     """What is found in the photographs as they are."""
     folder = tmp_path_factory.mktemp("upright")
-    furnish(folder)
+    write_photos_dir(folder)
     memories(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -99,7 +101,7 @@ def assert_same_results(found: Found, expected: Found) -> None:
 
 
 def test_turned_photographs__give_what_their_upright_twins_give(
-    ready: Path, upright: Found
+    memories_dir: Path, upright: Found
 ) -> None:
     turn_photos()
     outcome = fill(out_path="turned.pth")
@@ -109,7 +111,7 @@ def test_turned_photographs__give_what_their_upright_twins_give(
 
 
 def test_annotations_of_the_stored_size__belong_to_the_stored_pixels(
-    ready: Path, upright: Found
+    memories_dir: Path, upright: Found
 ) -> None:
     tag_photos(6)
     outcome = fill(out_path="stored.pth")
@@ -121,20 +123,29 @@ def test_annotations_of_the_stored_size__belong_to_the_stored_pixels(
     assert found.outcome.out.count("is read as it is stored") == 1
 
 
-def test_orientation__is_a_setting(ready: Path) -> None:
+def test_orientation__is_a_setting(memories_dir: Path) -> None:
     tag_photos(3)  # half a turn, which sizes do not show
-    outcome = fill(*settings(f_orientation="stored"), out_path="stored.pth")
+    outcome = fill(
+        *settings({"dataset_cfgs.fill_memory.orientation": "stored"}), out_path="stored.pth"
+    )
     assert outcome.code == 0, outcome.err
     assert_same_memory("stored.pth")
     assert fill(out_path="shown.pth").code == 0
     with pytest.raises(AssertionError):
         assert_same_memory("shown.pth")
     tag_photos(6)
-    assert_one_line(segment(*settings(t_orientation="shown")), "as shown", "as stored", "auto")
-    assert_one_line(segment(*settings(t_orientation="sideways")), "orientation", "sideways")
+    assert_one_line(
+        segment(*settings({"dataset_cfgs.test.orientation": "shown"})),
+        "as shown",
+        "as stored",
+        "auto",
+    )
+    assert_one_line(
+        segment(*settings({"dataset_cfgs.test.orientation": "sideways"})), "orientation", "sideways"
+    )
 
 
-def test_api__turns_files_and_images_alike(bench: Path) -> None:
+def test_api__turns_files_and_images_alike(photos_dir: Path) -> None:
     configs = [ROOT / name for name in CONFIGS]
     few_prompts = Path("few_prompts.yaml")
     few_prompts.write_text(
@@ -160,7 +171,7 @@ def test_api__turns_files_and_images_alike(bench: Path) -> None:
     assert_same_memory("turned.pth", "upright.pth")
 
 
-def test_pictures_of_16_bits__are_said_once(ready: Path) -> None:
+def test_pictures_of_16_bits__are_said_once(memories_dir: Path) -> None:
     for name in TARGETS:
         grey = np.asarray(photo(name).convert("L")).astype(np.uint16) * 257
         path = Path("photos/images", name)

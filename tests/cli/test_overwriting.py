@@ -25,7 +25,7 @@ from tests.unit.test_files import largest_file
 LOG = "logs/run/first"
 LOGGER = ("--trainer.logger.save_dir", "logs", "--trainer.logger.name", "run")
 LOGGER += ("--trainer.logger.version", "first")
-DRAW = tuple(settings(m_test__online_vis=True))
+DRAW = tuple(settings({"model_cfg.test.online_vis": True}))
 STAGES: dict[str, Callable[..., Outcome]] = {
     "fill": fill,
     "postprocess": postprocess,
@@ -49,15 +49,19 @@ OUTPUTS = {  # stage, output -> where it is, the flags that make it
 REFERENCES = "photos/annotations/custom_references_with_segm.json"
 TARGETS = "photos/annotations/custom_targets.json"
 INPUTS = {  # input -> where it comes from, the flags that name it, the stages that have it
-    "the references": (REFERENCES, "f_json_file", "fill vis"),
-    "the reference set": ("references.json", "f_memory_pkl", "fill vis"),
-    "the targets": (TARGETS, "t_json_file", "fill postprocess vis test"),
+    "the references": (REFERENCES, "dataset_cfgs.fill_memory.json_file", "fill vis"),
+    "the reference set": ("references.json", "dataset_cfgs.fill_memory.memory_pkl", "fill vis"),
+    "the targets": (TARGETS, "dataset_cfgs.test.json_file", "fill postprocess vis test"),
     "the encoder": (
         "demo_models/dinov2_demo.pth",
-        "m_encoder_ckpt_path",
+        "model_cfg.encoder_ckpt_path",
         "fill postprocess vis test",
     ),
-    "SAM 2": ("demo_models/sam2_hiera_demo.pt", "m_sam2_ckpt_path", "fill postprocess vis test"),
+    "SAM 2": (
+        "demo_models/sam2_hiera_demo.pt",
+        "model_cfg.sam2_ckpt_path",
+        "fill postprocess vis test",
+    ),
     "the memory": ("memory.pth", "--ckpt_path", "postprocess vis test"),
     "a config": ("overlay.yaml", "--config", "fill postprocess vis test"),
     "an image": (None, None, "fill vis test"),
@@ -87,23 +91,23 @@ def put_input(stage: str, given: str, place: str) -> list[str]:
     if (stage, source) == ("postprocess", "memory.pth"):
         source = "filled.pth"
     shutil.copy(source, place)
-    return [name, place] if name.startswith("--") else settings(**{name: place})
+    return [name, place] if name.startswith("--") else settings({name: place})
 
 
 def put_image(stage: str, place: str) -> list[str]:
     """Make the place the first image of the stage, whatever its name."""
     if place.startswith("results_analysis/photos"):
         shutil.copytree("photos/images", Path(place).parent, dirs_exist_ok=True)
-        return settings(m_test__imgs_path=str(Path(place).parent))
-    group, source = ("t", TARGETS) if stage == "test" else ("f", REFERENCES)
+        return settings({"model_cfg.test.imgs_path": str(Path(place).parent)})
+    group, source = ("test", TARGETS) if stage == "test" else ("fill_memory", REFERENCES)
     content = json.loads(Path(source).read_text())
     for image in content["images"]:
         image["file_name"] = f"photos/images/{image['file_name']}"
     shutil.copy(content["images"][0]["file_name"], place)
     content["images"][0]["file_name"] = place
     Path("moved.json").write_text(json.dumps(content))
-    more = {"m_test__imgs_path": "."} if stage == "test" else {}
-    return settings(**{f"{group}_root": ".", f"{group}_json_file": "moved.json"}, **more)
+    moved = {f"dataset_cfgs.{group}.root": ".", f"dataset_cfgs.{group}.json_file": "moved.json"}
+    return settings(moved | ({"model_cfg.test.imgs_path": "."} if stage == "test" else {}))
 
 
 def everything(folder: Path = Path()) -> dict[Path, bytes]:
@@ -112,7 +116,7 @@ def everything(folder: Path = Path()) -> dict[Path, bytes]:
 
 @pytest.mark.parametrize(("stage", "output", "given"), pairs())
 def test_output__that_is_an_input_is_refused(
-    ready: Path, stage: str, output: str, given: str
+    memories_dir: Path, stage: str, output: str, given: str
 ) -> None:
     place, flags = OUTPUTS[stage, output]
     named = put_input(stage, given, place)
@@ -143,18 +147,18 @@ def below_a_link(place: str) -> str:
 
 @pytest.mark.parametrize("alias", [respelt, linked, hard_linked, below_a_link])
 def test_output__that_is_an_input_under_another_name_is_refused(
-    ready: Path, alias: Callable[[str], str]
+    memories_dir: Path, alias: Callable[[str], str]
 ) -> None:
     shutil.copy("references.json", "mine.json")
     other = alias("mine.json")
     for output, given in (("mine.json", other), (other, "mine.json")):
         before = everything()
-        outcome = fill(*settings(f_memory_pkl=given), out_path=output)
+        outcome = fill(*settings({"dataset_cfgs.fill_memory.memory_pkl": given}), out_path=output)
         assert_one_line(outcome, f"--out_path {output} would replace", given)
         assert everything() == before
 
 
-def test_config__beside_no_logger_is_not_replaced_by_the_saved_settings(ready: Path) -> None:
+def test_config__beside_no_logger_is_not_replaced_by_the_saved_settings(memories_dir: Path) -> None:
     Path("config.yaml").write_text("trainer:\n  benchmark: true\n")
     outcome = segment("--config", "config.yaml", "--trainer.logger", "false")
     assert_one_line(outcome, "config.yaml", "would replace --config")
@@ -178,7 +182,7 @@ def test_config__beside_no_logger_is_not_replaced_by_the_saved_settings(ready: P
     ],
 )
 def test_outputs__in_one_place_are_refused(
-    ready: Path, flags: tuple[str, ...], words: list[str]
+    memories_dir: Path, flags: tuple[str, ...], words: list[str]
 ) -> None:
     before = everything()
     assert_one_line(segment(*flags), *words)
@@ -212,7 +216,7 @@ def make_loop(path: Path) -> None:
     ],
 )
 def test_output__that_is_no_regular_file_is_refused(
-    ready: Path, flag: str, make: Callable[[Path], None], words: str
+    memories_dir: Path, flag: str, make: Callable[[Path], None], words: str
 ) -> None:
     make(Path("out"))
     before = os.lstat("out")
@@ -221,7 +225,7 @@ def test_output__that_is_no_regular_file_is_refused(
     assert (os.lstat("out").st_ino, os.lstat("out").st_mode) == (before.st_ino, before.st_mode)
 
 
-def test_output__a_symbolic_link_is_followed(ready: Path) -> None:
+def test_output__a_symbolic_link_is_followed(memories_dir: Path) -> None:
     Path("store").mkdir()
     Path("store/old.pth").write_text("old")
     Path("old.pth").symlink_to("store/old.pth")
@@ -244,7 +248,9 @@ def test_output__a_symbolic_link_is_followed(ready: Path) -> None:
         ("--out_path", "a\0b"),
     ],
 )
-def test_output__whose_name_no_file_can_have_is_refused(ready: Path, flag: str, name: str) -> None:
+def test_output__whose_name_no_file_can_have_is_refused(
+    memories_dir: Path, flag: str, name: str
+) -> None:
     before = everything()
     stage = fill if flag == "--out_path" else segment
     assert_one_line(stage(flag, name), flag)
@@ -260,7 +266,7 @@ def test_output__whose_name_no_file_can_have_is_refused(ready: Path, flag: str, 
     ],
 )
 def test_log_folder__that_cannot_be_is_refused(
-    ready: Path, flag: str, value: str, words: str
+    memories_dir: Path, flag: str, value: str, words: str
 ) -> None:
     Path("file").write_text("mine")
     before = everything()
@@ -280,7 +286,7 @@ def test_log_folder__that_cannot_be_is_refused(
     ],
 )
 def test_output__beyond_the_size_limit_is_one_sentence_and_keeps_the_old_file(
-    ready: Path, stage: str, flags: tuple[str, ...], largest: int, word: str
+    memories_dir: Path, stage: str, flags: tuple[str, ...], largest: int, word: str
 ) -> None:
     Path("out").write_text("old")
     before = everything()

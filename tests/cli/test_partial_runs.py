@@ -24,10 +24,10 @@ def metrics() -> dict[str, Any]:
     ("limit", "ran"), [(("limit_test_batches", "2"), 2), (("limit_test_batches", "0.5"), 1)]
 )
 def test_limited_test__is_measured_on_the_images_that_ran(
-    ready: Path, limit: tuple[str, str], ran: int
+    memories_dir: Path, limit: tuple[str, str], ran: int
 ) -> None:
     setting = f"--trainer.{limit[0]} {limit[1]}"
-    outcome = segment(*setting.split(), *settings(m_test__online_vis=True))
+    outcome = segment(*setting.split(), *settings({"model_cfg.test.online_vis": True}))
     assert outcome.code == 0, outcome.err
     assert f"Evaluated on the {ran} of 3 images that ran ({setting})" in outcome.out
     limited = metrics()
@@ -40,7 +40,7 @@ def test_limited_test__is_measured_on_the_images_that_ran(
         kept = {image["id"] for image in content["images"]}
         content["annotations"] = [a for a in content["annotations"] if a["image_id"] in kept]
 
-    assert segment(*settings(t_json_file=rewrite(TARGETS, keep))).code == 0
+    assert segment(*settings({"dataset_cfgs.test.json_file": rewrite(TARGETS, keep)})).code == 0
     alone = metrics()
     assert alone["limited_by"] is None
     assert [limited[key] for key in ("box", "mask", "per_class")] == [
@@ -48,7 +48,7 @@ def test_limited_test__is_measured_on_the_images_that_ran(
     ]
 
 
-def test_fast_dev_run__is_measured_on_its_one_image(ready: Path) -> None:
+def test_fast_dev_run__is_measured_on_its_one_image(memories_dir: Path) -> None:
     outcome = segment("--trainer.fast_dev_run", "true", "--export_result", "out.json")
     assert outcome.code == 0, outcome.err
     assert "Evaluated on the 1 of 3 images that ran (--trainer.fast_dev_run" in outcome.out
@@ -68,37 +68,41 @@ def test_fast_dev_run__is_measured_on_its_one_image(ready: Path) -> None:
     ],
 )
 def test_limit__that_leaves_nothing_or_references_out_is_refused(
-    ready: Path, stage: Any, limit: str, word: str
+    memories_dir: Path, stage: Any, limit: str, word: str
 ) -> None:
-    before = everything(ready)
+    before = everything(memories_dir)
     more = ("--export_result", "out.json") if stage is segment else ("--out_path", "new.pth")
     outcome = stage(*f"--trainer.{limit}".split(), *(() if stage is vis else more))
     assert_one_line(outcome, f"--trainer.{limit.split()[0]}", word)
-    assert everything(ready) == before
+    assert everything(memories_dir) == before
 
 
-def test_limit__that_leaves_all_references_in_is_taken(bench: Path) -> None:
+def test_limit__that_leaves_all_references_in_is_taken(photos_dir: Path) -> None:
     assert fill("--trainer.limit_test_batches", "2").code == 0
 
 
-def test_run_that_finds_nothing__says_how_far_it_was(ready: Path) -> None:
-    outcome = segment(*settings(m_sam2_infer_cfgs__iou_thr=1), "--export_result", "out.json")
+def test_run_that_finds_nothing__says_how_far_it_was(memories_dir: Path) -> None:
+    outcome = segment(
+        *settings({"model_cfg.sam2_infer_cfgs.iou_thr": 1}), "--export_result", "out.json"
+    )
     assert outcome.code == 0, outcome.err
     assert json.loads(Path("out.json").read_text()) == []
     (line,) = [each for each in outcome.out.splitlines() if "Nothing was found" in each]
     assert "in 3 images" in line and "iou_thr is 1" in line
     best = float(line.partition("proposal was ")[2].partition(",")[0])
     above, below = (
-        segment(*settings(m_sam2_infer_cfgs__iou_thr=threshold))
+        segment(*settings({"model_cfg.sam2_infer_cfgs.iou_thr": threshold}))
         for threshold in (best + 0.006, best - 0.006)
     )
     assert "Nothing was found" in above.out  # the number is the best, rounded to two digits
     assert "Nothing was found" not in below.out
 
 
-def test_pictures__that_show_no_prediction_say_the_best_score(ready: Path) -> None:
+def test_pictures__that_show_no_prediction_say_the_best_score(memories_dir: Path) -> None:
     outcome = segment(
-        *settings(m_test__online_vis=True, m_test__vis_thr=1), "--export_result", "out.json"
+        *settings({"model_cfg.test.online_vis": True, "model_cfg.test.vis_thr": 1}),
+        "--export_result",
+        "out.json",
     )
     scores = [record["score"] for record in json.loads(Path("out.json").read_text())]
     assert f"0 of {len(scores)} instances are above vis_thr 1" in outcome.out

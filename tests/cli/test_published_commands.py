@@ -33,9 +33,9 @@ def recorded(block: str, folder: Path) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_published_commands__are_accepted_verbatim(number: int, bench: Path) -> None:
-    commands = recorded(BLOCKS[number], bench)
-    (bench / "no_time_to_train").symlink_to(ROOT / "no_time_to_train")
+def test_published_commands__are_accepted_verbatim(number: int, photos_dir: Path) -> None:
+    commands = recorded(BLOCKS[number], photos_dir)
+    (photos_dir / "no_time_to_train").symlink_to(ROOT / "no_time_to_train")
     stages = [words[2:] for words in commands if words[0] == "run_lightening.py"]
     assert len(stages) == {1: 3, 2: 4}[number]
     for words in stages:
@@ -46,9 +46,9 @@ def test_published_commands__are_accepted_verbatim(number: int, bench: Path) -> 
             assert few_shot_sampling._parser().parse_args(words[1:]).n_shot == 30
 
 
-def test_published_commands__values_arrive_with_their_types(bench: Path) -> None:
-    commands = recorded(BLOCKS[1], bench)
-    (bench / "no_time_to_train").symlink_to(ROOT / "no_time_to_train")
+def test_published_commands__values_arrive_with_their_types(photos_dir: Path) -> None:
+    commands = recorded(BLOCKS[1], photos_dir)
+    (photos_dir / "no_time_to_train").symlink_to(ROOT / "no_time_to_train")
     optional = [word for flag in OPTIONAL for word in flag.split()]
     outcome = run_test(*commands[-1][2:], *optional, "--print_config")
     config = yaml.safe_load(outcome.out)
@@ -122,13 +122,13 @@ def write_repository(folder: Path) -> None:
     (package / "pl_configs/matching_cdfsod_template.yaml").write_text(yaml.safe_dump(template))
 
 
-def test_custom_data_set__the_published_walk_through_runs_verbatim(bench: Path) -> None:
-    write_repository(bench)
-    write_coco(bench / "data/coco")
+def test_custom_data_set__the_published_walk_through_runs_verbatim(photos_dir: Path) -> None:
+    write_repository(photos_dir)
+    write_coco(photos_dir / "data/coco")
     # The recipe's checkpoint is 2.4 GB of SAM 1; the tool takes SAM 2 weights under any name.
-    sam2 = (bench / "demo_models/sam2_hiera_demo.pt").resolve()
-    (bench / "checkpoints").mkdir()
-    (bench / "checkpoints/sam_vit_h_4b8939.pth").symlink_to(sam2)
+    sam2 = (photos_dir / "demo_models/sam2_hiera_demo.pt").resolve()
+    (photos_dir / "checkpoints").mkdir()
+    (photos_dir / "checkpoints/sam_vit_h_4b8939.pth").symlink_to(sam2)
     stand_ins = f'wget() {{ :; }}; python() {{ "{sys.executable}" "$@"; }}\n'
     done = subprocess.run(
         ["bash", "-e", "-c", stand_ins + BLOCKS[2]],
@@ -139,12 +139,12 @@ def test_custom_data_set__the_published_walk_through_runs_verbatim(bench: Path) 
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.index("BBOX RESULTS:") < done.stdout.index("SEGM RESULTS:")
-    made = bench / "data/my_custom_dataset"
+    made = photos_dir / "data/my_custom_dataset"
     drawn = made / "annotations/references_visualisations"
     assert {path.name for path in drawn.iterdir()} == {"bird_1.jpg", "boat_1.jpg"}
     assert len(list((made / "images").iterdir())) == len(REFERENCES) + len(TARGETS)
     assert (made / "annotations/custom_references_with_SAM_segm").is_dir()
-    results = bench / "results_analysis"
+    results = photos_dir / "results_analysis"
     assert len(list((results / "my_custom_dataset").iterdir())) == len(TARGETS)
     memory = {path.name for path in (results / "memory_vis/my_custom_dataset").iterdir()}
     assert memory == {"0_101435.png", "1_429819.png"}  # boat, id 9, comes before bird, id 16

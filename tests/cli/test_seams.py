@@ -20,18 +20,32 @@ from no_time_to_train.structures import Proposals, Target
 from tests.cli.conftest import ROOT, fill, postprocess, segment, settings, vis
 from tests.golden import deterministic
 
-ONE_CLASS = settings(m_memory_bank_cfg__category_num=1, f_cat_names="coin", t_cat_names="coin")
+ONE_CLASS = settings(
+    {
+        "model_cfg.memory_bank_cfg.category_num": 1,
+        "dataset_cfgs.fill_memory.cat_names": "coin",
+        "dataset_cfgs.test.cat_names": "coin",
+    }
+)
 DINOV3 = "timm/vit_small_patch16_dinov3"
 
 
 def encoder(name: str, path: str, side: int, patch_size: int) -> list[str]:
     """Flags for an encoder; those of the references' crops fit it."""
-    sizes = settings(m_encoder_cfg__img_size=side, m_encoder_cfg__patch_size=patch_size)
-    files = settings(m_encoder_cfg__name=name, m_encoder_ckpt_path=path, f_image_size=side)
+    sizes = settings(
+        {"model_cfg.encoder_cfg.img_size": side, "model_cfg.encoder_cfg.patch_size": patch_size}
+    )
+    files = settings(
+        {
+            "model_cfg.encoder_cfg.name": name,
+            "model_cfg.encoder_ckpt_path": path,
+            "dataset_cfgs.fill_memory.image_size": side,
+        }
+    )
     return [*ONE_CLASS, *sizes, *files]
 
 
-def test_fill__dinov2_of_timm_gives_the_means_of_ours(bench: Path) -> None:
+def test_fill__dinov2_of_timm_gives_the_means_of_ours(photos_dir: Path) -> None:
     """The official names of the weights are ours; timm renames them itself."""
     with torch.device("meta"):
         shapes = VisionTransformer(PRESETS["dinov2_small"]).state_dict()
@@ -49,7 +63,7 @@ def test_fill__dinov2_of_timm_gives_the_means_of_ours(bench: Path) -> None:
     assert (means[1] - means[0]).norm() <= 1e-4 * means[0].norm()
 
 
-def test_dinov3__runs_every_stage_and_its_memory_is_no_other_encoders(bench: Path) -> None:
+def test_dinov3__runs_every_stage_and_its_memory_is_no_other_encoders(photos_dir: Path) -> None:
     torch.manual_seed(0)
     torch.save(timm.create_model(DINOV3.removeprefix("timm/")).state_dict(), "dinov3.pth")
     flags = encoder(DINOV3, "dinov3.pth", 592, 16)
@@ -66,37 +80,62 @@ def test_dinov3__runs_every_stage_and_its_memory_is_no_other_encoders(bench: Pat
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ({"m_encoder_cfg__name": "timm/vit_smal_patch16_dinov3"}, ["vit_small_patch16_dinov3"]),
-        ({"m_encoder_cfg__name": f"{DINOV3}.imagenet"}, ["vit_small_patch16_dinov3.lvd1689m"]),
-        ({"m_encoder_cfg__name": "timm/resnet18"}, ["resnet18", "no vision transformer"]),
-        ({"m_encoder_cfg__name": "nobody/vit"}, ["encoder_cfg.name", "'nobody'", "dinov2, timm"]),
-        ({"m_encoder_cfg__name": "timm/vit_tiny_patch16_224"}, ["patch_size is 14", "to 16"]),
         (
-            {"m_encoder_cfg__name": "timm/vit_tiny_patch16_224", "m_encoder_cfg__patch_size": 16},
+            {"model_cfg.encoder_cfg.name": "timm/vit_smal_patch16_dinov3"},
+            ["vit_small_patch16_dinov3"],
+        ),
+        (
+            {"model_cfg.encoder_cfg.name": f"{DINOV3}.imagenet"},
+            ["vit_small_patch16_dinov3.lvd1689m"],
+        ),
+        ({"model_cfg.encoder_cfg.name": "timm/resnet18"}, ["resnet18", "no vision transformer"]),
+        (
+            {"model_cfg.encoder_cfg.name": "nobody/vit"},
+            ["encoder_cfg.name", "'nobody'", "dinov2, timm"],
+        ),
+        (
+            {"model_cfg.encoder_cfg.name": "timm/vit_tiny_patch16_224"},
+            ["patch_size is 14", "to 16"],
+        ),
+        (
+            {
+                "model_cfg.encoder_cfg.name": "timm/vit_tiny_patch16_224",
+                "model_cfg.encoder_cfg.patch_size": 16,
+            },
             ["dinov2_demo.pth does not hold the weights of vit_tiny_patch16_224"],
         ),
         (
-            {"m_encoder_cfg__name": DINOV3, "m_encoder_ckpt_path": "no.safetensors"},
+            {"model_cfg.encoder_cfg.name": DINOV3, "model_cfg.encoder_ckpt_path": "no.safetensors"},
             ["encoder_ckpt_path", "no.safetensors", "does not exist", "download"],
         ),
-        ({"m_encoder_ckpt_path": "download"}, ["encoder_ckpt_path", "dinov2_demo", "from a file"]),
-        ({"m_proposer_cfg__name": "nobody"}, ["proposer_cfg.name", "'nobody'", "point_grid, file"]),
-        ({"m_proposer_cfg__name": "file"}, ["proposer_cfg.file is not given"]),
-        ({"m_proposer_cfg__file": "a.json"}, ["proposer_cfg.file is given", "point_grid"]),
+        (
+            {"model_cfg.encoder_ckpt_path": "download"},
+            ["encoder_ckpt_path", "dinov2_demo", "from a file"],
+        ),
+        (
+            {"model_cfg.proposer_cfg.name": "nobody"},
+            ["proposer_cfg.name", "'nobody'", "point_grid, file"],
+        ),
+        ({"model_cfg.proposer_cfg.name": "file"}, ["proposer_cfg.file is not given"]),
+        ({"model_cfg.proposer_cfg.file": "a.json"}, ["proposer_cfg.file is given", "point_grid"]),
     ],
 )
 def test_network__that_does_not_exist_is_one_line_with_repair(
-    bench: Path, flags: dict[str, object], words: list[str]
+    photos_dir: Path, flags: dict[str, object], words: list[str]
 ) -> None:
-    sizes = {"m_encoder_cfg__img_size": 224, "f_image_size": 224} if "timm" in str(flags) else {}
-    outcome = fill(*settings(**(sizes | flags)))
+    sizes = (
+        {"model_cfg.encoder_cfg.img_size": 224, "dataset_cfgs.fill_memory.image_size": 224}
+        if "timm" in str(flags)
+        else {}
+    )
+    outcome = fill(*settings(sizes | flags))
     assert outcome.code == 2
     assert len(outcome.err.splitlines()) == 1
     assert all(word in outcome.err for word in words), outcome.err
 
 
 def test_timm__that_is_not_installed_is_one_line(
-    bench: Path, monkeypatch: pytest.MonkeyPatch
+    photos_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     outcome = fill(*encoder(DINOV3, "demo_models/dinov2_demo.pth", 592, 16))
@@ -104,7 +143,7 @@ def test_timm__that_is_not_installed_is_one_line(
     assert 'pip install "no-time-to-train[timm]"' in outcome.err
 
 
-def test_timm__takes_the_size_from_its_own_settings(bench: Path) -> None:
+def test_timm__takes_the_size_from_its_own_settings(photos_dir: Path) -> None:
     name = "vit_tiny_patch16_224"
     torch.save(timm.create_model(name).state_dict(), "tiny.pth")
     Path("own.yaml").write_text(
@@ -113,14 +152,14 @@ def test_timm__takes_the_size_from_its_own_settings(bench: Path) -> None:
     )
     own = ("--config", "own.yaml")
     assert "image_size is 252, but model_cfg.encoder_cfg.img_size is 224" in fill(*own).err
-    assert fill(*own, *settings(f_image_size=224)).code == 0
+    assert fill(*own, *settings({"dataset_cfgs.fill_memory.image_size": 224})).code == 0
 
 
 def test_timm__weights_that_cannot_be_fetched_are_one_line(
-    bench: Path, monkeypatch: pytest.MonkeyPatch
+    photos_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(bench))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(photos_dir))
     outcome = fill(*encoder("timm/vit_tiny_patch16_224", "download", 224, 16))
     assert outcome.code == 2
     assert len(outcome.err.splitlines()) == 1
@@ -152,11 +191,13 @@ class Halves(nn.Module):
 
 
 def test_made_up_networks__need_no_more_than_a_row_in_their_tables(
-    bench: Path, monkeypatch: pytest.MonkeyPatch
+    photos_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ENCODERS, "mine", lambda config: Colours())
     monkeypatch.setitem(PROPOSERS, "halves", lambda config, size, images: Halves())
-    flags = settings(m_encoder_cfg__name="mine/colours", m_proposer_cfg__name="halves")
+    flags = settings(
+        {"model_cfg.encoder_cfg.name": "mine/colours", "model_cfg.proposer_cfg.name": "halves"}
+    )
     for stage in (fill(*flags), postprocess(*flags), segment(*flags, "--export_result", "o.json")):
         assert stage.code == 0, stage.err
     assert read_memory(Path("memory.pth")).encoder.name == "mine/colours"
@@ -165,9 +206,9 @@ def test_made_up_networks__need_no_more_than_a_row_in_their_tables(
     assert {record["bbox"][0] == 0 for record in records} == {True, False}
 
 
-def test_file__boxes_from_annotations_find_more_than_the_grid(bench: Path) -> None:
+def test_file__boxes_from_annotations_find_more_than_the_grid(photos_dir: Path) -> None:
     """The first scenes of the demo, with SAM 2's masks in perfect boxes."""
-    (bench / "scenes").symlink_to(ROOT / "scenes")
+    (photos_dir / "scenes").symlink_to(ROOT / "scenes")
     annotated = {
         name: json.loads(Path(f"scenes/annotations/{name}.json").read_text())
         for name in ("references", "targets")
@@ -184,29 +225,35 @@ def test_file__boxes_from_annotations_find_more_than_the_grid(bench: Path) -> No
     Path("references.json").write_text(json.dumps(picks))
     Path("boxes.json").write_text(json.dumps(boxes))
     common = settings(
-        m_memory_bank_cfg__category_num=len(picks),
-        f_root="scenes/images",
-        f_json_file="scenes/annotations/references.json",
-        f_cat_names=names,
-        t_root="scenes/images",
-        t_json_file="scenes/annotations/targets.json",
-        t_cat_names=names,
+        {
+            "model_cfg.memory_bank_cfg.category_num": len(picks),
+            "dataset_cfgs.fill_memory.root": "scenes/images",
+            "dataset_cfgs.fill_memory.json_file": "scenes/annotations/references.json",
+            "dataset_cfgs.fill_memory.cat_names": names,
+            "dataset_cfgs.test.root": "scenes/images",
+            "dataset_cfgs.test.json_file": "scenes/annotations/targets.json",
+            "dataset_cfgs.test.cat_names": names,
+        },
     )
     assert fill(*common).code == postprocess(*common).code == 0
-    file = settings(m_proposer_cfg__name="file", m_proposer_cfg__file="boxes.json")
+    file = settings(
+        {"model_cfg.proposer_cfg.name": "file", "model_cfg.proposer_cfg.file": "boxes.json"}
+    )
     accuracy = []
-    for flags in (settings(m_sam2_infer_cfgs__points_per_side=8), file):
+    for flags in (settings({"model_cfg.sam2_infer_cfgs.points_per_side": 8}), file):
         outcome = segment(*common, *flags, "--trainer.limit_test_batches", "6")
         assert outcome.code == 0, outcome.err
-        latest = max(bench.rglob("metrics.json"), key=lambda path: path.stat().st_mtime)
+        latest = max(photos_dir.rglob("metrics.json"), key=lambda path: path.stat().st_mtime)
         accuracy.append(json.loads(latest.read_text())["mask"]["AP"])
     grid, drawn = accuracy
     assert drawn > grid + 0.1 > 0.5
 
 
-def test_file__is_an_input_that_no_output_may_replace(ready: Path) -> None:
+def test_file__is_an_input_that_no_output_may_replace(memories_dir: Path) -> None:
     Path("boxes.json").write_text("[]")
-    file = settings(m_proposer_cfg__name="file", m_proposer_cfg__file="boxes.json")
+    file = settings(
+        {"model_cfg.proposer_cfg.name": "file", "model_cfg.proposer_cfg.file": "boxes.json"}
+    )
     refused = segment(*file, "--export_result", "boxes.json")
     assert refused.code == 2
     assert "--export_result" in refused.err and "proposer_cfg.file" in refused.err

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import ROOT, base, furnish, references, settings, targets
+from tests.cli.conftest import ROOT, base, references, settings, targets, write_photos_dir
 
 MODULE = "no_time_to_train.pl_wrapper.sam2matcher_pl:Sam2MatcherLightningModel"
 STAGES = {
@@ -30,7 +30,7 @@ STAGES = {
     "vis": (*references(), "--model.test_mode", "vis_memory", "--ckpt_path", "memory.pth"),
     "test": (
         *targets(),
-        *settings(m_test__online_vis=True),
+        *settings({"model_cfg.test.online_vis": True}),
         *("--ckpt_path", "memory.pth", "--export_result", "out.json"),
     ),
 }
@@ -79,7 +79,7 @@ class WorkFolder:
 
 @pytest.fixture
 def work_folder(tmp_path: Path, memories: Callable[[Path], None]) -> WorkFolder:
-    furnish(tmp_path)
+    write_photos_dir(tmp_path)
     memories(tmp_path)
     for name in ("filled.pth", "memory.pth"):
         path = tmp_path / name

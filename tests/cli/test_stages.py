@@ -14,7 +14,7 @@ from no_time_to_train.config import EncoderConfig, ModelConfig, Sam2InferConfig
 from tests.cli.conftest import fill, postprocess, segment, vis
 
 
-def test_stages__leave_memories_without_networks_or_dense_maps(bench: Path) -> None:
+def test_stages__leave_memories_without_networks_or_dense_maps(photos_dir: Path) -> None:
     assert fill().code == 0
     filled = torch.load("filled.pth", weights_only=True)["state_dict"]
     assert filled["seg_model.mem_fill_counts"].tolist() == [1, 1]
@@ -27,16 +27,16 @@ def test_stages__leave_memories_without_networks_or_dense_maps(bench: Path) -> N
     assert torch.equal(filled[means], finalised[means])
 
 
-def test_vis_memory__draws_one_picture_per_reference(ready: Path) -> None:
+def test_vis_memory__draws_one_picture_per_reference(memories_dir: Path) -> None:
     outcome = vis()
     assert outcome.code == 0, outcome.err
-    folder = ready / "results_analysis" / "memory_vis"
+    folder = memories_dir / "results_analysis" / "memory_vis"
     assert sorted(path.name for path in (folder / "photos").iterdir()) == ["0_3.png", "1_1.png"]
     assert [path.name for path in folder.iterdir()] == ["photos"]
     assert Image.open(folder / "photos" / "1_1.png").size == (3 * 252 + 2 * 5, 252)
 
 
-def test_segment__prints_tables_and_writes_results_metrics_and_pictures(ready: Path) -> None:
+def test_segment__prints_tables_and_writes_results_metrics_and_pictures(memories_dir: Path) -> None:
     outcome = segment(
         *("--export_result", "found/results.json"),
         *("--model.init_args.model_cfg.test.online_vis", "True"),
@@ -63,7 +63,7 @@ def test_segment__prints_tables_and_writes_results_metrics_and_pictures(ready: P
     assert Image.open("results_analysis/photos/chelsea.jpg").size == (2 * 451 + 10, 300)
 
 
-def test_segment__batches_and_workers_change_nothing(ready: Path) -> None:
+def test_segment__batches_and_workers_change_nothing(memories_dir: Path) -> None:
     results = []
     for batch_size, workers in ((1, 0), (2, 1)):
         path = f"{batch_size}.json"
@@ -79,7 +79,7 @@ def test_segment__batches_and_workers_change_nothing(ready: Path) -> None:
     np.testing.assert_allclose([r["score"] for r in one], [r["score"] for r in two], atol=1e-5)
 
 
-def test_segment__an_image_without_any_mask_gives_an_empty_result(ready: Path) -> None:
+def test_segment__an_image_without_any_mask_gives_an_empty_result(memories_dir: Path) -> None:
     outcome = segment(
         *("--model.init_args.model_cfg.sam2_infer_cfgs.iou_thr", "1"),
         *("--export_result", "none.json", "--model.init_args.model_cfg.test.online_vis", "True"),
@@ -90,7 +90,7 @@ def test_segment__an_image_without_any_mask_gives_an_empty_result(ready: Path) -
     assert Path("results_analysis/photos/coins_bottom.png").is_file()
 
 
-def test_api__finds_the_same_as_the_command_line(ready: Path) -> None:
+def test_api__finds_the_same_as_the_command_line(memories_dir: Path) -> None:
     assert segment("--export_result", "cli.json").code == 0
     segmenter = FewShotSegmenter.from_settings(
         ModelConfig(

@@ -41,7 +41,7 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
-def test_two_processes__bad_data_of_one_stops_both_with_its_sentence(ready: Path) -> None:
+def test_two_processes__bad_data_of_one_stops_both_with_its_sentence(memories_dir: Path) -> None:
     motorcycle = Path("photos/images/motorcycle_right.jpg")  # the second image: that of rank 1
     content = motorcycle.read_bytes()[:9000]
     motorcycle.unlink()
@@ -52,7 +52,9 @@ def test_two_processes__bad_data_of_one_stops_both_with_its_sentence(ready: Path
 
 
 @pytest.mark.exhaustive
-def test_two_processes__bad_data_of_the_first_stops_both_with_its_sentence(ready: Path) -> None:
+def test_two_processes__bad_data_of_the_first_stops_both_with_its_sentence(
+    memories_dir: Path,
+) -> None:
     coins = Path("photos/images/coins_bottom.png")  # the first image
     content = coins.read_bytes()[:9000]
     coins.unlink()
@@ -63,7 +65,7 @@ def test_two_processes__bad_data_of_the_first_stops_both_with_its_sentence(ready
 
 
 @pytest.mark.exhaustive
-def test_two_processes__a_failure_of_both_is_one_message(ready: Path) -> None:
+def test_two_processes__a_failure_of_both_is_one_message(memories_dir: Path) -> None:
     content = torch.load("memory.pth", weights_only=True)
     del content["no_time_to_train"]  # so that the width is compared where networks are built
     state = content["state_dict"]
@@ -74,23 +76,31 @@ def test_two_processes__a_failure_of_both_is_one_message(ready: Path) -> None:
 
 
 @pytest.mark.exhaustive
-def test_two_processes__a_failure_after_the_last_image_stops_both(ready: Path) -> None:
+def test_two_processes__a_failure_after_the_last_image_stops_both(memories_dir: Path) -> None:
     shutil.copytree("photos/images", "pictures")  # read when results are drawn, by rank 0
     broken = Path("pictures/chelsea.jpg")
     broken.write_bytes(broken.read_bytes()[:9000])
-    drawn = settings(m_test__online_vis=True, m_test__imgs_path="pictures")
+    drawn = settings({"model_cfg.test.online_vis": True, "model_cfg.test.imgs_path": "pictures"})
     done = start(*targets(), *drawn, "--ckpt_path", "memory.pth", *TWO)
     assert_one_message(done, "pictures/chelsea.jpg")
 
 
-def test_two_processes__odd_numbers_of_references_and_images(bench: Path) -> None:
+def test_two_processes__odd_numbers_of_references_and_images(photos_dir: Path) -> None:
     first, second = {"img_id": 1, "ann_ids": [1]}, {"img_id": 1, "ann_ids": [2]}
     Path("references.json").write_text(json.dumps({"11": [first, second, first]}))
     shots = settings(
-        m_memory_bank_cfg__length=3,
-        m_memory_bank_cfg__category_num=1,
+        {"model_cfg.memory_bank_cfg.length": 3, "model_cfg.memory_bank_cfg.category_num": 1},
     )
-    data = (*references(), *settings(f_memory_length=3, f_cat_names="coin"), *shots)
+    data = (
+        *references(),
+        *settings(
+            {
+                "dataset_cfgs.fill_memory.memory_length": 3,
+                "dataset_cfgs.fill_memory.cat_names": "coin",
+            }
+        ),
+        *shots,
+    )
     for name, devices in (("one", ONE), ("two", TWO)):
         run(*data, "--model.test_mode", "fill_memory", "--out_path", f"{name}.pth", *devices)
     one, two = (
@@ -103,9 +113,10 @@ def test_two_processes__odd_numbers_of_references_and_images(bench: Path) -> Non
     run(*shots, "--model.test_mode", "postprocess_memory", "--ckpt_path", "two.pth",
         "--out_path", "memory.pth", *ONE)  # fmt: skip
     printed = {}
+    coins = (*targets(), *settings({"dataset_cfgs.test.cat_names": "coin"}), *shots)
     for name, devices in (("one", ONE), ("two", TWO)):
         printed[name] = run(
-            *targets(), *settings(t_cat_names="coin"), *shots, "--ckpt_path", "memory.pth",
+            *coins, "--ckpt_path", "memory.pth",
             "--export_result", f"{name}.json", *devices,
         )  # fmt: skip
     results = [json.loads(Path(f"{name}.json").read_text()) for name in ("one", "two")]

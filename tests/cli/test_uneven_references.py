@@ -31,19 +31,23 @@ BOXES = [  # category, image, (x, y, w, h)
     (9, 1, (200, 10, 150, 70)),
 ]
 DATA = settings(
-    f_root="photos/images",
-    f_json_file="uneven.json",
-    f_memory_pkl="uneven_set.json",
-    f_memory_length=LENGTH,
-    f_cat_names=",".join(NAMES),
+    {
+        "dataset_cfgs.fill_memory.root": "photos/images",
+        "dataset_cfgs.fill_memory.json_file": "uneven.json",
+        "dataset_cfgs.fill_memory.memory_pkl": "uneven_set.json",
+        "dataset_cfgs.fill_memory.memory_length": LENGTH,
+        "dataset_cfgs.fill_memory.cat_names": ",".join(NAMES),
+    },
 )
-SIZES = settings(m_memory_bank_cfg__category_num=3, m_memory_bank_cfg__length=LENGTH)
+SIZES = settings(
+    {"model_cfg.memory_bank_cfg.category_num": 3, "model_cfg.memory_bank_cfg.length": LENGTH}
+)
 FILL = (*DATA, *SIZES)
 TOO_FEW = "arrow has 1, coin has 2, gear has 3"
 
 
 @pytest.fixture
-def uneven(bench: Path) -> Path:
+def uneven(photos_dir: Path) -> Path:
     """The data, in the working directory."""
     entries, picks = [], {}
     for number, (category, image, (x, y, w, h)) in enumerate(BOXES, start=1):
@@ -64,7 +68,7 @@ def uneven(bench: Path) -> Path:
     }
     Path("uneven.json").write_text(json.dumps(document))
     Path("uneven_set.json").write_text(json.dumps(picks))
-    return bench
+    return photos_dir
 
 
 def state_of(path: str) -> dict[str, Tensor]:

@@ -99,7 +99,7 @@ IN_DATA = "model.init_args.dataset_cfgs."
     ],
 )
 def test_wrong_yaml__is_one_line_with_key_and_repair(
-    bench: Path, path: str, value: Any, rename: str | None, words: list[str]
+    photos_dir: Path, path: str, value: Any, rename: str | None, words: list[str]
 ) -> None:
     Path("wrong.yaml").write_text(yaml.safe_dump(changed(path, value, rename)))
     Path("a").touch()  # a memory that is not there would be seen before Lightning reads the YAML
@@ -142,7 +142,7 @@ def test_wrong_yaml__is_one_line_with_key_and_repair(
         (["--trainer.accelerator", "gpu"], ["trainer", "gpu", "--trainer.accelerator cpu"]),
     ],
 )
-def test_wrong_flag__is_one_line(ready: Path, flags: list[str], words: list[str]) -> None:
+def test_wrong_flag__is_one_line(memories_dir: Path, flags: list[str], words: list[str]) -> None:
     Path("broken.yaml").write_text("model: [")
     Path("latin.yaml").write_bytes("# caf\xe9".encode("latin-1"))
     Path("itself.yaml").write_text("trainer: &a {callbacks: *a}")
@@ -153,20 +153,20 @@ def test_wrong_flag__is_one_line(ready: Path, flags: list[str], words: list[str]
     assert_one_line(segment(*flags), *words)
 
 
-def test_empty_overlay__changes_nothing(bench: Path) -> None:
+def test_empty_overlay__changes_nothing(photos_dir: Path) -> None:
     Path("empty.yaml").write_text("# nothing yet\n")
     without = run_test(*base(), "--print_config")
     outcome = run_test(*base(), "--config", "empty.yaml", "--print_config")
     assert (outcome.code, outcome.out) == (0, without.out)
 
 
-def test_progress_bar__can_be_switched_off_beside_a_published_config(ready: Path) -> None:
+def test_progress_bar__can_be_switched_off_beside_a_published_config(memories_dir: Path) -> None:
     outcome = postprocess("--trainer.enable_progress_bar", "false")
     assert outcome.code == 0, outcome.err
 
 
 @pytest.mark.parametrize("precision", ["32", "32-true"])
-def test_precision__of_the_published_configs_is_taken(ready: Path, precision: str) -> None:
+def test_precision__of_the_published_configs_is_taken(memories_dir: Path, precision: str) -> None:
     assert postprocess("--trainer.precision", precision).code == 0
 
 
@@ -179,11 +179,11 @@ def test_help__ends_in_whole_sentences(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out.rstrip().endswith("segments the targets.")
 
 
-def test_no_config__says_what_to_add(bench: Path) -> None:
+def test_no_config__says_what_to_add(photos_dir: Path) -> None:
     assert_one_line(run_test(), "--config")
 
 
-def test_no_subcommand__names_it(bench: Path) -> None:
+def test_no_subcommand__names_it(photos_dir: Path) -> None:
     from no_time_to_train.commands import main
 
     with pytest.raises(SystemExit) as stop:
@@ -192,75 +192,86 @@ def test_no_subcommand__names_it(bench: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["fill_memory", "postprocess_memory"])
-def test_out_path__is_asked_for_before_any_work(bench: Path, mode: str) -> None:
+def test_out_path__is_asked_for_before_any_work(photos_dir: Path, mode: str) -> None:
     outcome = run_test(*base(), "--model.test_mode", mode, "--ckpt_path", "x")
     assert_one_line(outcome, "--out_path", mode)
 
 
 @pytest.mark.parametrize("mode", ["postprocess_memory", "vis_memory", "test"])
-def test_ckpt_path__is_asked_for_before_any_work(bench: Path, mode: str) -> None:
+def test_ckpt_path__is_asked_for_before_any_work(photos_dir: Path, mode: str) -> None:
     outcome = run_test(*base(), "--model.test_mode", mode, "--out_path", "x")
     assert_one_line(outcome, "--ckpt_path", mode)
 
 
-def test_category_num__must_match_the_names(ready: Path) -> None:
-    wrong = settings(m_memory_bank_cfg__category_num=3)
+def test_category_num__must_match_the_names(memories_dir: Path) -> None:
+    wrong = settings({"model_cfg.memory_bank_cfg.category_num": 3})
     assert_one_line(fill(*wrong), "category_num", "3", "2 classes", "motorcycle, coin")
     assert not Path("x.pth").exists()
     assert_one_line(segment(*wrong), "category_num", "3", "set category_num to 2")
 
 
-def test_memory_length__must_match_the_bank(bench: Path) -> None:
-    outcome = fill(*settings(m_memory_bank_cfg__length=5))
+def test_memory_length__must_match_the_bank(photos_dir: Path) -> None:
+    outcome = fill(*settings({"model_cfg.memory_bank_cfg.length": 5}))
     assert_one_line(outcome, "memory_length", "5", "number of shots")
 
 
-def test_memory_length__must_not_be_below_the_reference_set(bench: Path) -> None:
+def test_memory_length__must_not_be_below_the_reference_set(photos_dir: Path) -> None:
     coins = [{"img_id": 1, "ann_ids": [1]}, {"img_id": 1, "ann_ids": [2]}]
     Path("two.json").write_text(json.dumps({**PICKS, "11": coins}))
-    outcome = fill(*settings(f_memory_pkl="two.json"))
+    outcome = fill(*settings({"dataset_cfgs.fill_memory.memory_pkl": "two.json"}))
     assert_one_line(outcome, "memory_length", "is 1 ", "two.json", "coin has 2")
     assert "motorcycle" not in outcome.err
 
 
-def test_image_size__must_match_the_encoder(bench: Path) -> None:
-    assert_one_line(fill(*settings(f_image_size=518)), "image_size", "img_size", "252")
+def test_image_size__must_match_the_encoder(photos_dir: Path) -> None:
+    assert_one_line(
+        fill(*settings({"dataset_cfgs.fill_memory.image_size": 518})),
+        "image_size",
+        "img_size",
+        "252",
+    )
 
 
-def test_patch_size__must_match_the_network(bench: Path) -> None:
-    wrong = settings(m_encoder_cfg__patch_size=12)
+def test_patch_size__must_match_the_network(photos_dir: Path) -> None:
+    wrong = settings({"model_cfg.encoder_cfg.patch_size": 12})
     assert_one_line(fill(*wrong), "patch_size", "14")
 
 
-def test_sam2_image_size__must_fit_the_network(ready: Path) -> None:
-    assert_one_line(segment(*settings(t_image_size=250)), "test.image_size", "32", "250")
+def test_sam2_image_size__must_fit_the_network(memories_dir: Path) -> None:
+    assert_one_line(
+        segment(*settings({"dataset_cfgs.test.image_size": 250})), "test.image_size", "32", "250"
+    )
 
 
-def test_bank_length__must_match_the_checkpoint(ready: Path) -> None:
-    outcome = segment(*settings(m_memory_bank_cfg__length=3))
+def test_bank_length__must_match_the_checkpoint(memories_dir: Path) -> None:
+    outcome = segment(*settings({"model_cfg.memory_bank_cfg.length": 3}))
     assert_one_line(outcome, "memory.pth", "length", "set it to 1")
-    assert_one_line(postprocess(*settings(m_memory_bank_cfg__length=3)), "length")
+    assert_one_line(postprocess(*settings({"model_cfg.memory_bank_cfg.length": 3})), "length")
 
 
 @pytest.mark.parametrize("flag", ["--export_result", "--out_path"])
-def test_output__that_cannot_be_written_is_seen_before_any_work(ready: Path, flag: str) -> None:
+def test_output__that_cannot_be_written_is_seen_before_any_work(
+    memories_dir: Path, flag: str
+) -> None:
     Path("file").write_text("")
     run = segment if flag == "--export_result" else postprocess
     assert_one_line(run(flag, "file/below/out"), flag, "file", "not a folder")
     assert_one_line(run(flag, "photos"), flag, "photos", "is a folder")
 
 
-def test_pictures__that_cannot_be_written_are_seen_before_any_work(ready: Path) -> None:
+def test_pictures__that_cannot_be_written_are_seen_before_any_work(memories_dir: Path) -> None:
     Path("results_analysis").write_text("")
-    assert_one_line(segment(*settings(m_test__online_vis=True)), "picture", "not a folder")
+    assert_one_line(
+        segment(*settings({"model_cfg.test.online_vis": True})), "picture", "not a folder"
+    )
 
 
-def test_results_file__that_cannot_be_written_is_seen_before_any_work(ready: Path) -> None:
+def test_results_file__that_cannot_be_written_is_seen_before_any_work(memories_dir: Path) -> None:
     Path("inst_to_segm").write_text("")
     assert_one_line(segment("--n_shot", "1"), "results file", "inst_to_segm", "not a folder")
 
 
-def test_published_yaml__with_pytorch_lightning_class_paths_is_accepted(ready: Path) -> None:
+def test_published_yaml__with_pytorch_lightning_class_paths_is_accepted(memories_dir: Path) -> None:
     text = (ROOT / CONFIGS[0]).read_text()
     old = text.replace("lightning.pytorch.", "pytorch_lightning.")
     assert old != text
