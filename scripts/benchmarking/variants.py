@@ -1,4 +1,4 @@
-"""One image through stage 3, stage by stage: word for word as METHOD.md has it, and as we do it."""
+"""One image through stage 3, step by step: as in the paper, and as in this code."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def finish_literally(
     with watch("merging"):
         prototypes = parts.segmenter.prototypes
         return literal.merge(
-            proposals.logits, proposals.ious, pooled, prototypes, size, parts.settings
+            proposals.logits, proposals.quality, pooled, prototypes, size, parts.settings
         )
 
 

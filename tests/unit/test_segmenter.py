@@ -112,6 +112,15 @@ def test_merge__sorts_by_decayed_score_and_keeps_the_limit() -> None:
     assert found.boxes.tolist() == [[12, 12, 15, 15], [0, 0, 7, 7]]
 
 
+def test_merge__rescores_as_the_settings_say_or_with_the_given_rescorer() -> None:
+    nested = [rectangle(0, 0, 7, 7), rectangle(0, 0, 7, 3)]
+    entering = candidates(*nested, ious=[0.9, 0.8], scores=[0.5, 0.9], labels=[0, 0])
+    diffusion = Segmenter(Sam2InferConfig(merging="diffusion")).merge(entering, (16, 16))
+    torch.testing.assert_close(diffusion.scores, torch.tensor([0.5, 0.9 * 0.3**0.5]))
+    unchanged = Segmenter(Sam2InferConfig(), rescorer=lambda *given: given[-1])
+    torch.testing.assert_close(unchanged.merge(entering, (16, 16)).scores, torch.tensor([0.9, 0.5]))
+
+
 def test_merge__drops_a_mask_that_falls_between_the_pixels() -> None:
     speck = rectangle(3, 3, 3, 3)
     entering = candidates(speck, ious=[0.9], scores=[0.5], labels=[0])
