@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from no_time_to_train.models.merging import upsample_masks
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from no_time_to_train.config import EncoderConfig, ModelConfig, ProposerConfig, 
 from no_time_to_train.dataset.images import read_image, to_pixels
 from no_time_to_train.encoders import build_encoder
 from no_time_to_train.errors import InputError
+from no_time_to_train.models.mask_ops import upsample_masks
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.proposers import build_proposer
 from no_time_to_train.proposers.proposal_file import clipped, read_proposals, sample_mask
