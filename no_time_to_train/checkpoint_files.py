@@ -47,7 +47,7 @@ def load_checkpoint(path: Path, what: str, repair: str) -> Any:
 def check_checkpoint(path: Path, what: str, repair: str) -> None:
     """Refuse what is no checkpoint of tensors and plain values, in bounded time and memory.
 
-    A file that does not exist passes: whoever opens it knows how to get it.
+    A file that does not exist passes: opening it says how to get it.
 
     Args:
         path: The file.

@@ -257,7 +257,8 @@ class ComputeConfig:
     """How the networks compute; matching and merging are float32 whatever is set here."""
 
     precision: Precision = "float32"
-    """Number format of both networks; tf32 is float32 with products rounded as GPUs like it."""
+    """Number format of both networks; tf32 is float32 whose matrix products take factors of 10 bits
+    where the GPU can."""
     compile: bool = False
     """Compile the networks when they first run: that takes a minute and a C++ compiler."""
     decoder: Literal["auto", "plain", "fast"] = "auto"

@@ -1,7 +1,7 @@
 """Settings in YAML, read within bounds of time and memory.
 
 A few lines of aliases can stand for billions of values, and a value can contain itself; whoever
-copies or walks through such settings never ends. Both are seen here in what the parser composes,
+copies or goes through such settings never ends. Both are seen here in what the parser composes,
 before anything is built from it.
 """
 

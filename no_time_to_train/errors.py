@@ -8,7 +8,7 @@ from collections.abc import Sequence
 class InputError(ValueError):
     """Something the user gave cannot work: a setting, a path, a file's content.
 
-    The message is the whole story, in one sentence: the cause, the offending value, the repair.
+    The message is one sentence that needs no other: the cause, the offending value, the repair.
     Command line tools print it without a traceback and exit with code 2.
     """
 

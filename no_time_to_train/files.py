@@ -47,7 +47,7 @@ KEPT_BYTES = 100
 def check_regular_file(path: str | Path, what: str) -> None:
     """Refuse what exists and is no regular file; reading a named pipe would wait for ever.
 
-    What does not exist passes: whoever opens it knows how to get it.
+    What does not exist passes: opening it says how to get it.
 
     Args:
         path: Where the user says it is; symbolic links are followed.
@@ -218,7 +218,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _remove_abandoned(path: Path, lock: Path) -> None:
-    """Remove a file or folder if nobody holds its lock."""
+    """Remove a file or folder if no process holds its lock."""
     try:
         # A named pipe of that name must not make this wait.
         descriptor = os.open(lock, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -1,7 +1,7 @@
 """The list of contents of a checkpoint file, a pickle, gone through without any tensor.
 
 `torch.load(weights_only=True)` runs no foreign code, but what a pickle may ask of it (a bytearray
-of 10 GB, a walk over a tensor that repeats one number 10^12 times) is without bounds. Here
+of 10 GB, a loop over a tensor that repeats one number 10^12 times) is without bounds. Here
 stand-ins take the place of tensors, and nothing else is made.
 """
 

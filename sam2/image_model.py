@@ -23,7 +23,7 @@ MASK_STRIDE = 4
 
 PLAIN_CHUNK = 2**27
 """Elements of upscaled features that the plain decoder makes together, at most: 64 prompts at image
-size 1024, with 2 GB in float32; a GPU is busy, and a small one has room."""
+size 1024, with 2 GB in float32; a GPU is busy, and a small one has memory left."""
 
 DecoderName = Literal["auto", "plain", "fast"]
 
@@ -175,8 +175,8 @@ class Sam2ImageModel(nn.Module):
             chunk_size: Prompts decoded together, at most. What one makes of the image takes 2 MB in
                 the fast decoder (float32, image size 1024), and a few times that while it changes.
             threads: Chunks decoded at the same time, on a CPU.
-            multimask_output: Whether to choose among masks 1 to 3, as points want it, or to take
-                mask 0, as boxes do.
+            multimask_output: Whether to choose among masks 1 to 3, as for points, or to take
+                mask 0, as for boxes.
 
         Returns:
             Mask logits (M, h, w), positive inside, and their predicted IoUs (M,), in the order of

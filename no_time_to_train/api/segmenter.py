@@ -46,7 +46,8 @@ from no_time_to_train.proposers import build_proposer
 from no_time_to_train.structures import Reference
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
-"""A file or PIL image, turned as its EXIF says, or an array (H, W, 3) uint8, RGB, as it is."""
+"""A file or PIL image, turned as its EXIF says unless the configuration says that it counts as
+stored, or an array (H, W, 3) uint8, RGB, as it is."""
 
 DATASETS = DatasetsConfig()
 LOADING = DataLoadConfig()
@@ -75,7 +76,8 @@ class FewShotSegmenter:
         crop_size: int,
         image_size: int,
         context_ratio: float = DATASETS.fill_memory.context_ratio,
-        orientations: tuple[Orientation, Orientation] = ("auto", "auto"),
+        reference_orientation: Orientation = "auto",
+        target_orientation: Orientation = "auto",
         wanted: Sequence[str] | None = None,
         batch_size: int = 1,
         threshold: float = 0.5,
@@ -87,8 +89,9 @@ class FewShotSegmenter:
             crop_size: Side of the crops of examples, the encoder's input, in pixels.
             image_size: Side of the square that images to segment are resized to, in pixels.
             context_ratio: How much wider than the instance's box a crop is.
-            orientations: Whether pictures of examples, and pictures to segment, are turned as
-                their EXIF orientation says (`auto`, `shown`) or read as they are stored.
+            reference_orientation: Whether pictures of examples are turned as their EXIF orientation
+                says (`auto`, `shown`) or read as they are stored (`stored`).
+            target_orientation: The same of pictures to segment.
             wanted: Names that classes may have; by default any.
             batch_size: Pictures of `segment_all` that go through the image encoders together.
             threshold: Lowest score that predictions draw by default.
@@ -97,7 +100,8 @@ class FewShotSegmenter:
         self._crop_size = crop_size
         self._image_size = image_size
         self._context_ratio = context_ratio
-        self._stored = [orientation == "stored" for orientation in orientations]
+        self._references_as_stored = reference_orientation == "stored"
+        self._targets_as_stored = target_orientation == "stored"
         self._wanted = wanted
         self._batch_size = batch_size
         self._threshold = threshold
@@ -202,7 +206,8 @@ class FewShotSegmenter:
             crop_size=input_size(encoder),
             image_size=proposer.image_size,
             context_ratio=references.context_ratio,
-            orientations=(references.orientation, datasets.test.orientation),
+            reference_orientation=references.orientation,
+            target_orientation=datasets.test.orientation,
             wanted=wanted,
             batch_size=loading.batch_size,
             threshold=config.test.vis_thr,
@@ -230,7 +235,7 @@ class FewShotSegmenter:
                 f"name is {name!r}, which is none of the classes of the configuration "
                 f"({listed(self._wanted)}); change its cat_names or class_split, or the name"
             )
-        as_stored = self._stored[0]
+        as_stored = self._references_as_stored
         pixels = to_tensor(_open(image, as_stored))  # (3, H, W)
         inside = torch.from_numpy(to_mask(mask, f"the mask of this {name}", as_stored))  # (H, W)
         if inside.shape != pixels.shape[1:]:
@@ -298,7 +303,7 @@ class FewShotSegmenter:
             yield from self._segment(batch)
 
     def _segment(self, images: Sequence[Picture]) -> list[ImagePrediction]:
-        pictures = [_open(image, as_stored=self._stored[1]) for image in images]
+        pictures = [_open(image, self._targets_as_stored) for image in images]
         targets = [to_target(picture, self._image_size) for picture in pictures]
         with self._lock:
             predictions = self._segmenter.segment(targets)

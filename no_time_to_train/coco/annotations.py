@@ -184,7 +184,7 @@ def _encodable(file_name: str) -> bool:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Spare the garbage collector walks over millions of new objects that all stay."""
+    """Spare the garbage collector passes over millions of new objects that all stay."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -68,8 +68,8 @@ class SettingsParser(OneLineParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the sentence and leave, unless it is about another class of models."""
-        named = re.findall(r"Problem with given class_path '(.*)'", message)
-        if any(name != CLASS_READ_HERE for name in named):
+        named = re.search(r"Problem with given class_path '(.*)'|Import path (.*) does", message)
+        if named and CLASS_READ_HERE not in named.groups():
             raise LeftToLightning
         super().error(message, ex)
 
@@ -87,7 +87,7 @@ def check(arguments: list[str]) -> None:
         return
     parser = _build_parser(with_names={"-h", "--help"}.intersection(arguments) != set())
     try:
-        config = parser.parse_args(["test", *_own(arguments)])
+        config = parser.parse_args(["test", *own_arguments(arguments)])
         if not any(PRINT_FLAG.match(each) for each in arguments):
             _check_settings(parser, config)
     except LeftToLightning:
@@ -108,7 +108,7 @@ def _check_settings(parser: SettingsParser, config: Namespace) -> None:
     check_inputs(model.test_mode, model.model_cfg, model.dataset_cfgs, settings.ckpt_path)
 
 
-def _own(arguments: list[str]) -> list[str]:
+def own_arguments(arguments: list[str]) -> list[str]:
     """The arguments that are neither for the trainer nor for printing, with the class read here."""
     kept = []
     for each, before in zip(arguments, ["", *arguments], strict=False):

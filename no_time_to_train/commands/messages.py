@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from jsonargparse import Namespace
 
 FLAGS = ("config", "ckpt_path", "out_path", "export_result", "n_shot", "seed", "test_mode")
-LONGEST_WORD = 200
+MAX_WORD_LENGTH = 200
 """Characters without a space that an error message repeats."""
 
-REWRITES = (  # of what jsonargparse says, into what a person would say
+REWRITES = (  # of what jsonargparse says, into plain words
     (r"Expected an? <class '([\w.]+)'>\. Got value: ", r"expected \1, got "),
     (r"Expected a typing\.Literal\[(.*?)\]\. Got value: ", r"expected one of \1, got "),
     (r"Expected a member of <enum '\w+'>: \{(.*?)\}\. Got value: ", r"expected one of \1, got "),
@@ -74,11 +74,11 @@ def explain(message: str) -> str:
 
 def shortened(sentence: str) -> str:
     """The sentence without the better part of very long words."""
-    return re.sub(rf"\S{{{LONGEST_WORD},}}", lambda word: f"{word[0][:40]}...", sentence)
+    return re.sub(rf"\S{{{MAX_WORD_LENGTH},}}", lambda word: f"{word[0][:40]}...", sentence)
 
 
 def explain_failure(error: Exception, trainer: Namespace) -> str:
-    """What went wrong as trainer and model were built, with the trainer's settings it speaks of."""
+    """What went wrong as trainer and model were built, with the trainer's settings in it."""
     reason = describe(error)
     named = [name for name in vars(trainer) if re.search(rf"\b{name}\b", reason)]
     values = [f"trainer.{name} is {trainer[name]!r}" for name in named if trainer[name] is not None]

@@ -126,7 +126,7 @@ class OneLineParser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the sentence and leave with exit code 2."""
-        if not self.exit_on_error:  # a parser inside the parser: the outer one speaks
+        if not self.exit_on_error:  # a parser inside the parser: the outer one reports it
             super().error(message, ex)
         sentence = explain(message)
         file = self.file or self._file_with_wrong_key(sentence)
@@ -141,7 +141,7 @@ class OneLineParser(ArgumentParser):
 
 
 def check_trainer(trainer: Namespace) -> None:
-    """Refuse what the trainer would take without a word, and drop the bar that nobody wants.
+    """Refuse what the trainer would take without a word, and drop a bar that is switched off.
 
     Args:
         trainer: Its settings; `enable_progress_bar: false` takes the bars out of its callbacks,

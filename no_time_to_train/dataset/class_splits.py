@@ -11,7 +11,7 @@ from no_time_to_train.dataset.benchmarks import BENCHMARKS, Benchmark
 from no_time_to_train.errors import InputError
 
 NAMES_SHOWN = 5
-LONGEST_COMPARED = 100
+MAX_COMPARED_LENGTH = 100
 """Characters; comparing two names takes time in proportion to their lengths multiplied."""
 
 
@@ -113,9 +113,9 @@ def _why_missing(annotations: CocoAnnotations, source: str, missing: list[str]) 
 
 def _meant(name: str, known: Sequence[str]) -> str:
     """A suggestion in brackets, or nothing."""
-    if len(name) > LONGEST_COMPARED:
+    if len(name) > MAX_COMPARED_LENGTH:
         return ""
     lowered = {candidate.lower(): candidate for candidate in known}
-    short = [candidate for candidate in lowered if len(candidate) <= LONGEST_COMPARED]
+    short = [candidate for candidate in lowered if len(candidate) <= MAX_COMPARED_LENGTH]
     close = difflib.get_close_matches(name.lower(), short, n=1)
     return f" (did you mean {lowered[close[0]]!r}?)" if close else ""

@@ -17,7 +17,7 @@ from no_time_to_train.errors import InputError
 from no_time_to_train.evaluation.average_precision import AnnotationDict, ByCategory, Curves, curves
 
 MAX_CANVAS_SIDE = 4096
-"""Pixels, for an image whose size nobody states and in which nothing was found."""
+"""Pixels, for an image whose size is nowhere stated and in which nothing was found."""
 PRINTED_CLASSES = 100
 """Rows of the class table in the text: 1203 classes would bury the summary above them."""
 
@@ -129,7 +129,7 @@ def _check(records: Sequence[CocoRecord], annotations: CocoAnnotations) -> None:
 
 
 def _image_ranks(annotations: CocoAnnotations) -> dict[Id, int]:
-    """Whole numbers for image ids of any kind, in the order in which pycocotools walks them."""
+    """Whole numbers for image ids of any kind, in the order in which pycocotools takes them."""
     ordered = sorted(annotations.images, key=lambda key: (isinstance(key, str), key))
     return {image_id: rank for rank, image_id in enumerate(ordered)}
 

@@ -138,8 +138,8 @@ def _stop(workers: Sequence[_Worker]) -> None:
 
 
 def _work(dataset: Dataset[Any], batches: Sequence[Sequence[int]], sender: Connection) -> None:
-    """Read batches and send them, until all are sent or nobody receives them."""
-    # A terminal and SLURM signal every process of a run; the main process speaks for all.
+    """Read batches and send them, until all are sent or the receiver is gone."""
+    # A terminal and SLURM signal every process of a run; only the main process reports it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -15,10 +15,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from no_time_to_train.visualization.palette import Colour, text_colour
 
-LARGEST_SHARE = 0.15
+MAX_SHARE = 0.15
 """Of the image, that labels may cover; beyond it their font shrinks."""
-SMALLEST_FONT = 8
-"""In pixels; below it nobody can read."""
+MIN_FONT_SIZE = 8
+"""In pixels; below it text cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +107,12 @@ def _covered(places: NDArray[np.int64], placed: NDArray[np.int64]) -> NDArray[np
 
 def _uncrowded(font_size: int, labels: Sequence[Label], image_size: tuple[int, int]) -> int:
     """A font size with which the labels cover no more than their share of the image."""
-    limit = LARGEST_SHARE * image_size[0] * image_size[1]
+    limit = MAX_SHARE * image_size[0] * image_size[1]
     sizes = [_chip_size(label.name + label.suffix, _font(font_size)) for label in labels]
     covered = sum(min(width, image_size[0]) * height for width, height in sizes)
     if covered <= limit:
         return font_size
-    return max(int(font_size * (limit / covered) ** 0.5), min(SMALLEST_FONT, font_size))
+    return max(int(font_size * (limit / covered) ** 0.5), min(MIN_FONT_SIZE, font_size))
 
 
 def _places(

@@ -1,6 +1,6 @@
 """The mask decoder that scores before it draws, on image tokens of low rank.
 
-The IoU head reads tokens alone, so who wants one mask of four, or none, pays for no more.
+The IoU head reads tokens alone, so only masks that are kept are drawn.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ weights a cache holds, or all that are decoded."""
 
 @dataclass(frozen=True)
 class PrecomputedImage:
-    """One image as the fast decoder wants it, the same for all prompts."""
+    """One image as the fast decoder takes it, the same for all prompts."""
 
     transformer: SharedImage
     upscaling: SharedUpscaling

@@ -1,4 +1,4 @@
-"""One image through stage 3, stage by stage: word for word as METHOD.md has it, and as we do it."""
+"""One image through stage 3, step by step: as in the paper, and as in this code."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lightning import Trainer
@@ -76,6 +77,28 @@ def test_settings__are_read_early_under_the_names_that_the_model_takes() -> None
     assert early == inspect.signature(Sam2MatcherLightningModel)
     module, _, name = early_checks.PUBLISHED_CLASS.rpartition(".")
     assert (module, name) == (Sam2MatcherLightningModel.__module__, "Sam2MatcherLightningModel")
+
+
+class Extended(Sam2MatcherLightningModel):
+    """A model of somebody else, with a setting of its own."""
+
+    def __init__(self, extra: int, **settings: Any) -> None:
+        super().__init__(**settings)
+
+
+def test_model_of_somebody_else__is_left_to_lightning(bench: Path) -> None:
+    flags = ["--model.class_path", f"{__name__}.Extended", "--model.init_args.extra"]
+    outcome = run_command("test", *base(), *flags, "3", "--print_config")
+    assert outcome.code == 0, outcome.err
+    assert "extra: 3" in outcome.out
+    outcome = run_command("test", *base(), *flags, "three", "--print_config")
+    assert outcome.err == "error: extra: expected int, got three\n"
+
+
+def test_help_of_a_logger__is_left_to_lightning(bench: Path) -> None:
+    outcome = run_command("test", "--trainer.logger.help", "CSVLogger")
+    assert outcome.code == 0, outcome.err
+    assert "flush_logs_every_n_steps" in outcome.out
 
 
 def test_trainer_arguments__are_those_of_the_trainer() -> None:

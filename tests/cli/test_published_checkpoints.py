@@ -21,7 +21,7 @@ CLASSES, SHOTS, PATCHES, CHANNELS = 2, 1, 18 * 18, 192
 
 @pytest.fixture
 def dense(ready: Path) -> dict[str, Tensor]:
-    """mem_feats and mem_masks of the photographs, as METHOD.md section 5 lays them out."""
+    """mem_feats and mem_masks of the photographs, as published checkpoints lay them out."""
     segmenter = FewShotSegmenter.from_preset(
         sam2="sam2_hiera_demo.yaml",
         sam2_checkpoint="demo_models/sam2_hiera_demo.pt",

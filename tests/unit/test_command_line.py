@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from no_time_to_train.commands import lightning_cli
+from no_time_to_train.commands.early_checks import CLASS_READ_HERE, PUBLISHED_CLASS, own_arguments
 from no_time_to_train.commands.messages import explain, known_settings
 from no_time_to_train.commands.parsing import current_class_paths, read_class_names
 from no_time_to_train.config import ClassNames
@@ -27,6 +28,17 @@ def test_current_class_paths__renames_the_old_package_and_nothing_else() -> None
     assert current_class_paths(text) == (
         "class_path: lightning.pytorch.loggers.CSVLogger  # my_pytorch_lightning.x"
     )
+
+
+def test_own_arguments__are_without_those_of_the_trainer_and_of_printing() -> None:
+    typed = "--config a --trainer.devices -5 --trainer.logger=no --trainer.callbacks+=X b"
+    typed += " --trainer.a.b c --print_config=comments --trainers 1 --trainer x --seed 3"
+    assert own_arguments(typed.split()) == "--config a b --trainers 1 --seed 3".split()
+
+
+def test_own_arguments__name_the_class_that_is_read_early() -> None:
+    assert own_arguments(["--model", PUBLISHED_CLASS]) == ["--model", CLASS_READ_HERE]
+    assert own_arguments([f"--model={PUBLISHED_CLASS}2"]) == [f"--model={PUBLISHED_CLASS}2"]
 
 
 def test_known_settings__hold_every_kind() -> None:

@@ -31,10 +31,10 @@ def scene() -> torch.Tensor:
     return to_tensor(read_image(ROOT / "scenes/images/target_00.jpg"))[None]
 
 
-@pytest.mark.parametrize(("precision", "least_cosine"), [("bfloat16", 0.995), ("float16", 0.9999)])
+@pytest.mark.parametrize(("precision", "min_cosine"), [("bfloat16", 0.995), ("float16", 0.9999)])
 @torch.inference_mode()
 def test_encoder__half_precision_inside_float32_outside(
-    scene: torch.Tensor, precision: str, least_cosine: float
+    scene: torch.Tensor, precision: str, min_cosine: float
 ) -> None:
     """The bounds allow for the format: bfloat16 has 8 bits, float16 has 11."""
     exact = build_encoder(settings("float32"))(scene)
@@ -43,7 +43,7 @@ def test_encoder__half_precision_inside_float32_outside(
     features = encoder(scene)
     assert features.dtype == torch.float32
     cosines = torch.cosine_similarity(features, exact, dim=-1)
-    assert cosines.min() > least_cosine
+    assert cosines.min() > min_cosine
     assert cosines.min() < 1 - 1e-7, "something was rounded"
 
 

@@ -146,9 +146,8 @@ def with_file(grid: Segmenter, folder: Path, entries: Sequence[Any]) -> Segmente
     """The same classes and another proposer."""
     images = {7: ImageInfo(7, "a.jpg", None, None)}
     settings = config(proposer_cfg=ProposerConfig("file", str(write(folder, entries))))
-    made = Segmenter(grid.settings, grid.encoder, build_proposer(settings, 256, images))
-    made.use(grid.statistics)
-    return made
+    proposer = build_proposer(settings, 256, images)
+    return Segmenter(grid.settings, grid.encoder, proposer, memory=grid.memory)
 
 
 def results(masks: Tensor, scores: Tensor) -> list[dict[str, Any]]:
