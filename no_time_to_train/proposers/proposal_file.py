@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from no_time_to_train.coco import segmentation as coco_segmentation
+from no_time_to_train.coco.boxes import xywh_to_xyxy
 from no_time_to_train.coco.entries import Box, Detection, Id, ImageInfo, kind, parse_detection
 from no_time_to_train.coco.json_text import load_json
 from no_time_to_train.errors import InputError
@@ -157,9 +158,8 @@ def clipped(bbox: Box, size: tuple[int, int]) -> tuple[float, float, float, floa
     Raises:
         InputError: No part of it does.
     """
-    x, y, width, height = bbox
-    x1, y1 = max(x, 0), max(y, 0)
-    x2, y2 = min(x + width, size[1]), min(y + height, size[0])
+    left, top, right, bottom = xywh_to_xyxy(bbox)
+    x1, y1, x2, y2 = max(left, 0), max(top, 0), min(right, size[1]), min(bottom, size[0])
     if x1 >= x2 or y1 >= y2:
         raise InputError(
             f"its box {[*bbox]} holds no part of its image of {size[1]} x {size[0]} pixels"

@@ -144,6 +144,12 @@ def test_memory_of_another_encoder__is_refused_by_name(ready: Path) -> None:
     assert_one_line(segment(ckpt_path=path), "dinov2_base", "dinov2_demo")
 
 
+def test_memory_of_another_input_size__is_refused_by_name(ready: Path) -> None:
+    path = edit_memory(lambda memory: memory["no_time_to_train"].update(img_size=280))
+    words = (path, "dinov2_demo at 280 x 280 pixels", "dinov2_demo at 252 x 252 pixels")
+    assert_one_line(segment(ckpt_path=path), *words)
+
+
 def test_memory_of_another_encoder__without_a_name_is_refused_by_width(ready: Path) -> None:
     def widen(memory: dict[str, Any]) -> None:
         del memory["no_time_to_train"]

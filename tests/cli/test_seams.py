@@ -159,7 +159,7 @@ def test_made_up_networks__need_no_more_than_a_row_in_their_tables(
     flags = settings(m_encoder_cfg__name="mine/colours", m_proposer_cfg__name="halves")
     for stage in (fill(*flags), postprocess(*flags), segment(*flags, "--export_result", "o.json")):
         assert stage.code == 0, stage.err
-    assert read_memory(Path("memory.pth")).info.encoder == "mine/colours"
+    assert read_memory(Path("memory.pth")).encoder.name == "mine/colours"
     records = json.loads(Path("o.json").read_text())
     assert {record["category_id"] for record in records} == {4, 11}
     assert {record["bbox"][0] == 0 for record in records} == {True, False}

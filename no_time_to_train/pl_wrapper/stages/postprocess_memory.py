@@ -12,7 +12,7 @@ from no_time_to_train.pl_wrapper.stages.stage import Command, Stage
 
 
 class PostprocessMemory(Stage):
-    """Condenses a filled memory into statistics per class; one step, the same on every rank."""
+    """Makes classes of a filled memory; one step, the same on every rank."""
 
     mode = TestMode.postprocess_memory
     needs_classes = False
