@@ -77,7 +77,7 @@ def _check_weights(setting: str, family: str, name: str, path: str) -> None:
     if path == DOWNLOAD or name not in presets.PRESETS:
         return  # of another package, which says what it takes
     with _naming(setting):
-        check_regular_file(path, f"the {family} weights")
+        check_regular_file(Path(path), f"the {family} weights")  # "" is the working directory
         if not os.path.exists(path):
             raise InputError(presets.missing_weights(name, Path(path)))
 
