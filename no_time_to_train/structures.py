@@ -57,7 +57,7 @@ class Proposals:
 
     logits: Tensor
     """(M, h, w) float mask logits, positive inside."""
-    ious: Tensor
+    quality: Tensor
     """(M,) what they are ranked by: the predicted IoU, or the score that a file gives."""
     draw: Callable[[Tensor], Tensor] | None = None
     """From M' rows to their masks (M', H, W) bool at the image's size; None: logits upsampled."""

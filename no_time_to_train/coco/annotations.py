@@ -110,7 +110,7 @@ def run_lengths(annotation: Annotation, image: ImageInfo) -> dict[str, Any]:
     if image.height is None or image.width is None:
         raise InputError(f"{where}: the json gives the image no height and width; add them")
     try:
-        return coco_segmentation.encode(annotation.segmentation, image.height, image.width)
+        return coco_segmentation.to_rle(annotation.segmentation, image.height, image.width)
     except ValueError as error:
         raise InputError(f"{where}: its segmentation {error}; repair or remove it") from None
 
@@ -121,7 +121,7 @@ def rasterise(annotation: Annotation, image: ImageInfo) -> npt.NDArray[np.bool_]
     Raises:
         InputError: There is no segmentation, it is malformed, or the image's size is not known.
     """
-    return coco_segmentation.decode(run_lengths(annotation, image))
+    return coco_segmentation.from_rle(run_lengths(annotation, image))
 
 
 def instance_area(annotation: Annotation, image: ImageInfo) -> float:

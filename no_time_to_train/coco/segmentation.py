@@ -23,7 +23,7 @@ MAX_MASK_PIXELS = 80_000_000
 """Largest mask, that of the largest image that is read; decoded, a pixel is a byte."""
 
 
-def encode(segmentation: Any, height: int, width: int) -> dict[str, Any]:
+def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
     """Bring a segmentation into the compressed run lengths that pycocotools computes with.
 
     Args:
@@ -53,10 +53,10 @@ def encode(segmentation: Any, height: int, width: int) -> dict[str, Any]:
 
 
 def check(segmentation: Any, height: int | None, width: int | None) -> None:
-    """Find what `encode` would refuse, without drawing: COCO val2017 takes half a second.
+    """Find what `to_rle` would refuse, without drawing: COCO val2017 takes half a second.
 
     Args:
-        segmentation: As for `encode`.
+        segmentation: As for `to_rle`.
         height: Of the image in pixels, where it is known.
         width: Of the image in pixels, where it is known.
 
@@ -73,14 +73,14 @@ def check(segmentation: Any, height: int | None, width: int | None) -> None:
 
 
 def area(rle: dict[str, Any]) -> int:
-    """Pixels in the compressed run lengths that `encode` returns."""
+    """Pixels in the compressed run lengths that `to_rle` returns."""
     from pycocotools import mask as coco_mask
 
     return int(coco_mask.area(rle))
 
 
-def decode(rle: dict[str, Any]) -> npt.NDArray[np.bool_]:
-    """Binary mask (H, W) of the compressed run lengths that `encode` returns."""
+def from_rle(rle: dict[str, Any]) -> npt.NDArray[np.bool_]:
+    """Binary mask (H, W) of the compressed run lengths that `to_rle` returns."""
     from pycocotools import mask as coco_mask
 
     mask: npt.NDArray[np.uint8] = coco_mask.decode(rle)

@@ -47,7 +47,7 @@ def check_inputs(
             model.encoder_cfg.name,
             model.encoder_ckpt_path,
         ),
-        "sam2": lambda: _check_sam2(model),
+        "proposer": lambda: _check_proposer(model),
         "references": lambda: _check_references(model, datasets),
         "targets": lambda: _check_images("test", datasets.test),
     }
@@ -57,10 +57,19 @@ def check_inputs(
         _check_memory(ckpt_path)
 
 
-def _check_sam2(model: ModelConfig) -> None:
-    if model.proposer_cfg.name == "point_grid":  # masks from a file need no network
+def _check_proposer(model: ModelConfig) -> None:
+    config = model.proposer_cfg
+    if config.name == "point_grid":  # masks from a file need no network
         name = model.sam2_cfg_file.removesuffix(".yaml")
         _check_weights("model_cfg.sam2_ckpt_path", "SAM 2", name, model.sam2_ckpt_path)
+    if config.file is None:
+        return
+    check_regular_file(config.file, "the list of proposals")
+    if not os.path.exists(config.file):
+        from no_time_to_train.coco.json_text import load_json
+
+        with _naming(f"model_cfg.proposer_cfg.file {config.file}"):
+            load_json(Path(config.file))
 
 
 def _check_weights(setting: str, family: str, name: str, path: str) -> None:
@@ -68,7 +77,7 @@ def _check_weights(setting: str, family: str, name: str, path: str) -> None:
     if path == DOWNLOAD or name not in presets.PRESETS:
         return  # of another package, which says what it takes
     with _naming(setting):
-        check_regular_file(path, f"the {family} weights")
+        check_regular_file(Path(path), f"the {family} weights")  # "" is the working directory
         if not os.path.exists(path):
             raise InputError(presets.missing_weights(name, Path(path)))
 

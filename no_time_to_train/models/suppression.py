@@ -9,7 +9,7 @@ from no_time_to_train.structures import Candidates
 
 
 def suppress(candidates: Candidates, nms_threshold: float, limit: int) -> Candidates:
-    """Non-maximum suppression of boxes within each class, ranked by predicted IoU.
+    """Non-maximum suppression of boxes within each class, ranked by the quality of proposals.
 
     Args:
         candidates: In grid order.
@@ -20,7 +20,7 @@ def suppress(candidates: Candidates, nms_threshold: float, limit: int) -> Candid
         Candidates in rank order, those without any similarity dropped after the limit was applied.
     """
     proposals, rows = candidates.proposals, candidates.rows
-    boxes, ious = mask_boxes(proposals.logits > 0).float(), proposals.ious.float()
-    kept = batched_nms(boxes[rows], ious[rows], candidates.labels, nms_threshold)[:limit]
+    boxes, ranks = mask_boxes(proposals.logits > 0).float(), proposals.quality.float()
+    kept = batched_nms(boxes[rows], ranks[rows], candidates.labels, nms_threshold)[:limit]
     kept = kept[candidates.scores[kept] > 0]
     return candidates[kept]

@@ -13,7 +13,7 @@ from no_time_to_train.coco.annotations import CocoAnnotations, rasterise
 from no_time_to_train.coco.boxes import pixel_corners, xywh_to_xyxy
 from no_time_to_train.coco.entries import Annotation, Category, Id, ImageInfo
 from no_time_to_train.coco.results import CocoRecord
-from no_time_to_train.coco.segmentation import decode
+from no_time_to_train.coco.segmentation import from_rle
 from no_time_to_train.config import Orientation
 from no_time_to_train.dataset.images import existing_paths, read_entry
 from no_time_to_train.visualization.predictions import (
@@ -111,7 +111,7 @@ def _predictions(records: Sequence[CocoRecord], class_index: ClassIndex) -> Iter
     for record in records:
         # Unlike an annotation's, a result's width is the last column minus the first.
         yield Instance(
-            mask=decode({**record["segmentation"]}),
+            mask=from_rle({**record["segmentation"]}),
             box=xywh_to_xyxy(record["bbox"]),
             label=class_index[record["category_id"]],
             score=record["score"],

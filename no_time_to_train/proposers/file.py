@@ -129,7 +129,7 @@ class MaskFileProposer(nn.Module):
         runs = [runs[row] for row in filled]
         sampled = np.zeros((len(runs), side, side), bool)
         for cells, each in zip(sampled, runs, strict=True):
-            cells[:] = sample_mask(coco_segmentation.decode(each), side)
+            cells[:] = sample_mask(coco_segmentation.from_rle(each), side)
         logits = torch.from_numpy(sampled).to(features.device).float() * 2 - 1
         drawn = _Drawn(runs, target.original_size, features.device)
         return Proposals(logits, scores[filled].to(features.device), drawn)
@@ -146,7 +146,7 @@ class _Drawn:
     def __call__(self, rows: Tensor) -> Tensor:
         masks = torch.zeros(len(rows), *self.size, dtype=torch.bool)
         for mask, row in zip(masks, rows.tolist(), strict=True):
-            mask.copy_(torch.from_numpy(coco_segmentation.decode(self.runs[row])))
+            mask.copy_(torch.from_numpy(coco_segmentation.from_rle(self.runs[row])))
         return masks.to(self.device)
 
 

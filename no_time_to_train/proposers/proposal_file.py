@@ -73,7 +73,7 @@ class ProposalFile:
         """
         try:
             return [
-                coco_segmentation.encode(each.segmentation, *target.original_size)
+                coco_segmentation.to_rle(each.segmentation, *target.original_size)
                 for each in self.of_image(target)
             ]
         except ValueError as error:

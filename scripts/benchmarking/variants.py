@@ -134,7 +134,7 @@ def finish_literally(
     with watch("merging"):
         prototypes = parts.segmenter.prototypes
         return literal.merge(
-            proposals.logits, proposals.ious, pooled, prototypes, size, parts.settings
+            proposals.logits, proposals.quality, pooled, prototypes, size, parts.settings
         )
 
 

@@ -129,6 +129,10 @@ def test_errors_and_help__come_before_pytorch_is_imported(photos_dir: Path) -> N
     }
     with_numpy = {  # said by those who read the files
         "no such file; check the path to the": ["test", *stage, f"{DATA}test.json_file", "no.json"],
+        "proposer_cfg.file no.json: there is no such file": [
+            *("test", *stage, f"{MODEL}proposer_cfg.name", "file"),
+            *(f"{MODEL}proposer_cfg.file", "no.json"),
+        ],
         "there is no folder nowhere": ["test", *stage, f"{DATA}test.root", "nowhere"],
     }
     results = run_light([*cases.values(), *with_numpy.values()])

@@ -72,6 +72,7 @@ def test_dinov3__runs_every_stage_and_its_memory_is_no_other_encoders(photos_dir
         assert stage.code == 0, stage.err
     memory = read_memory(Path("memory.pth"))
     assert memory.tensors["mem_feats_ins_avg"].shape == (1, 1, 384)
+    assert memory.encoder == (DINOV3, 37 * 16)
     refused = segment(*ONE_CLASS)
     assert refused.code == 2
     assert f"was filled with {DINOV3}" in refused.err and "dinov2_demo" in refused.err
@@ -200,7 +201,7 @@ def test_made_up_networks__need_no_more_than_a_row_in_their_tables(
     )
     for stage in (fill(*flags), postprocess(*flags), segment(*flags, "--export_result", "o.json")):
         assert stage.code == 0, stage.err
-    assert read_memory(Path("memory.pth")).encoder.name == "mine/colours"
+    assert read_memory(Path("memory.pth")).encoder == ("mine/colours", 252)
     records = json.loads(Path("o.json").read_text())
     assert {record["category_id"] for record in records} == {4, 11}
     assert {record["bbox"][0] == 0 for record in records} == {True, False}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 from no_time_to_train.commands import downloads, published_weights
+from no_time_to_train.commands.progress import Progress
 from no_time_to_train.commands.published_weights import Family
 from tests.cli.conftest import ROOT, Outcome, run_command
 
@@ -64,7 +66,8 @@ class Handler(BaseHTTPRequestHandler):
         if start:
             last = len(server.content) - 1
             self.send_header("Content-Range", f"bytes {start}-{last}/{len(server.content)}")
-        self.send_header("Content-Length", str(len(server.content) - start))
+        if server.tells_size:
+            self.send_header("Content-Length", str(len(server.content) - start))
         if server.etag:
             self.send_header("ETag", server.etag)
         self.end_headers()
@@ -89,6 +92,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     running.daemon_threads = True
     running.content, running.etag, running.asked = CONTENT, '"one"', []
     running.ranges, running.stalls, running.sends = True, False, None
+    running.tells_size = True
     running.stopped = threading.Event()
     running.url = f"http://127.0.0.1:{running.server_port}/weights.pt"
     threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
@@ -230,6 +234,25 @@ def test_download__that_stays_short_is_not_taken_for_whole(server: Any) -> None:
     for _ in range(2):
         assert_refused(break_off(server), "0.5 MB of 1.0 MB")
     assert not PATH.exists()
+
+
+def test_download__without_a_size_ends_with_the_connection(server: Any) -> None:
+    server.tells_size = False
+    outcome = weights(NAME, "--from", server.url)
+    assert outcome.code == 0, outcome.err
+    assert PATH.read_bytes() == CONTENT
+
+
+def test_progress__is_a_bar_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    progress = Progress("large.pt", 10_000_000, 40_000_000)
+    progress.add(10_000_000)
+    progress.finish()
+    last = terminal.getvalue().split("\r")[-1]
+    assert last.startswith(f"large.pt: [{'#' * 15}{'.' * 15}] 20.0 MB of 40.0 MB, ")
+    assert last.endswith("\n")
 
 
 def test_download__of_something_else_is_refused_and_removed(server: Any) -> None:

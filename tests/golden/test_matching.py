@@ -10,10 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from benchmarking import literal
-from no_time_to_train.memory.prototypes import class_prototypes
 from pycocotools import mask as coco_mask
 
 from no_time_to_train.config import Sam2InferConfig
+from no_time_to_train.memory.statistics import class_prototypes
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.structures import Prediction, Proposals
 from tests.golden.deterministic import matching_case

@@ -127,8 +127,8 @@ def test_propose__ious_and_areas_equal_the_published_ones(
 ) -> None:
     for image_id, proposals in zip(predictions, segmenter.heard, strict=True):
         expected = GOLDEN[f"ious_{image_id}"]
-        assert len(proposals.ious) == len(expected)
-        np.testing.assert_allclose(proposals.ious.numpy(), expected, rtol=0, atol=1e-4)
+        assert len(proposals.quality) == len(expected)
+        np.testing.assert_allclose(proposals.quality.numpy(), expected, rtol=0, atol=1e-4)
         areas = (proposals.logits > 0).sum(dim=(1, 2)).numpy()
         np.testing.assert_allclose(areas, GOLDEN[f"areas_{image_id}"], rtol=5e-3)
 

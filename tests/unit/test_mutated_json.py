@@ -23,7 +23,7 @@ from no_time_to_train.coco.annotations import (
     rasterise,
     run_lengths,
 )
-from no_time_to_train.coco.segmentation import encode
+from no_time_to_train.coco.segmentation import to_rle
 from no_time_to_train.dataset.class_splits import wanted_categories
 from no_time_to_train.errors import InputError
 from no_time_to_train.evaluation.coco import evaluate
@@ -118,7 +118,7 @@ def results(coco: CocoAnnotations, ids: list[int]) -> list[Any]:
     for image in coco.images.values():
         height, width = image.height or 40, image.width or 60
         right, bottom = min(width, 999) / 2, min(height, 999) / 2
-        rle = encode([[0, 0, right, 0, right, bottom, 0, bottom]], height, width)
+        rle = to_rle([[0, 0, right, 0, right, bottom, 0, bottom]], height, width)
         box = [0, 0, right, bottom]
         for category_id in ids[:2]:
             record = {"image_id": image.id, "category_id": category_id, "score": 0.5, "bbox": box}

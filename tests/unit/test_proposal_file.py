@@ -172,12 +172,12 @@ def test_file__sam2s_own_proposals_give_the_same_detections(
     target = scene("target_00.jpg", 192, 320)
     proposals = grid.proposer.propose(grid.proposer.encode(target.image[None], [target])[0])
     masks, _ = upsample_masks(proposals.logits, target.original_size)
-    written = with_file(grid, tmp_path, results(masks, proposals.ious))
+    written = with_file(grid, tmp_path, results(masks, proposals.quality))
     (expected,), (found,) = grid.segment([target]), written.segment([target])
     assert len(expected) > 5
     for name in ("masks", "boxes", "scores", "labels"):
         assert torch.equal(getattr(found, name), getattr(expected, name)), name
-    assert written.proposer.best_score == proposals.ious.max()
+    assert written.proposer.best_score == proposals.quality.max()
 
 
 @torch.inference_mode()
@@ -195,7 +195,7 @@ def test_file__boxes_are_drawn_by_sam2_and_ranked_by_their_scores(
     frame = torch.tensor([[32.0, 20, 132, 180], [150, 120, 225, 240]])  # x / 2, y * 2
     logits, _ = proposer.network.predict_boxes(features.features, frame)
     torch.testing.assert_close(proposals.logits, logits[:, 0])
-    torch.testing.assert_close(proposals.ious, torch.tensor([0.01, -2.0]))
+    torch.testing.assert_close(proposals.quality, torch.tensor([0.01, -2.0]))
 
 
 @torch.inference_mode()

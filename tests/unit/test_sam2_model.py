@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from sam2 import ImageFeatures, build_sam2
+from sam2 import ImageFeatures, build_sam2, image_model
 from sam2.fast import mask_decoder, upscaling
 
 
@@ -123,6 +123,7 @@ def test_generate_masks__do_not_depend_on_how_many_change_together(
     masks, ious = demo.generate_masks(features, prompts, 0.0, chunk_size=5)
     two_prompts = 2 * features.embedding.numel()
     monkeypatch.setitem(mask_decoder.TRANSFORMER_CHUNK, "cpu", two_prompts)
+    monkeypatch.setattr(image_model, "PLAIN_CHUNK", 2 * features.high_res_0.numel())
     parted, parted_ious = demo.generate_masks(features, prompts, 0.0, chunk_size=5)  # 2, 2 and 1
     assert relative_error(parted, masks) < 1e-5
     assert relative_error(parted_ious, ious) < 1e-6
@@ -262,7 +263,7 @@ def test_numba__missing_is_said_in_one_line_and_costs_nothing_but_time(points, m
 
 NUMBA_ON_DEMAND = """
 import sys, torch
-from sam2 import ImageFeatures, build_sam2
+from sam2 import ImageFeatures, build_sam2, image_model
 model = build_sam2("sam2_hiera_demo", decoder="plain")
 sizes = (96, 16), (12, 64), (24, 32)
 features = ImageFeatures(*(torch.zeros(1, channels, side, side) for channels, side in sizes))

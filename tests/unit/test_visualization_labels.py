@@ -37,14 +37,14 @@ def test_place_chips__moves_chips_into_the_image():
     assert bottom == Chip(0, 180, 20, 190)
 
 
-def test_place_chips__does_not_cover_an_earlier_chip_where_there_is_room():
+def test_place_chips__does_not_cover_an_earlier_chip_where_a_place_is_free():
     same = [label((50, 50, 99, 99))] * 4
     chips = place_chips([(20, 10)] * 4, same, (200, 200))
     assert chips[:2] == [Chip(50, 40, 70, 50), Chip(80, 40, 100, 50)]  # above, left and right
     assert chips[2:] == [Chip(50, 100, 70, 110), Chip(80, 100, 100, 110)]  # below
 
 
-def test_place_chips__covers_as_little_as_possible_without_room():
+def test_place_chips__covers_as_little_as_possible_where_no_place_is_free():
     chips = place_chips([(20, 10), (20, 10)], [label((0, 0, 19, 11))] * 2, (20, 12))
     assert chips == [Chip(0, 0, 20, 10), Chip(0, 2, 20, 12)]
 

@@ -54,7 +54,7 @@ def test_text_colour__is_black_on_light_and_white_on_dark(background, text):
     assert text_colour(background) == text
 
 
-def test_room__is_cheap_to_enter():
+def test_visualization__imports_no_heavy_library():
     script = (
         "import sys, no_time_to_train.visualization.predictions;"
         "print(sorted({'torch', 'matplotlib', 'lightning'} & sys.modules.keys()))"

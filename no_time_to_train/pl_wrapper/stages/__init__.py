@@ -31,7 +31,7 @@ class StageRow:
     needs: tuple[str, ...]
     """Flags that have to be given."""
     reads: tuple[str, ...] = ()
-    """Of encoder and sam2, the weights; of references and targets, the images and annotations."""
+    """Of encoder and proposer, the files; of references and targets, the images and annotations."""
     outputs: Callable[[Any], dict[str, Path]] = lambda settings: {}
     """From the settings of a command to the files that its flags name as outputs."""
 
@@ -53,7 +53,7 @@ STAGES = {
         "vis_memory:VisMemory", ("ckpt_path",), ("encoder", "references")
     ),
     TestMode.test: StageRow(
-        "test:Test", ("ckpt_path",), ("encoder", "sam2", "targets"), result_outputs
+        "test:Test", ("ckpt_path",), ("encoder", "proposer", "targets"), result_outputs
     ),
 }
 
