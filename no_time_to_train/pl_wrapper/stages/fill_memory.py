@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lightning.pytorch.utilities import rank_zero_only
-
 from no_time_to_train.config import TestMode
 from no_time_to_train.distributed import gather_everywhere
-from no_time_to_train.pl_wrapper.stages.stage import Command, ReferenceStage
+from no_time_to_train.pl_wrapper.stages.stage import ReferenceStage
 from no_time_to_train.structures import Reference
 
 
@@ -28,8 +26,3 @@ class FillMemory(ReferenceStage):
         """Give every rank the whole memory."""
         memory = self.segmenter.memory
         memory.set_references(gather_everywhere(memory.references))
-
-    @rank_zero_only
-    def store(self, command: Command) -> None:
-        """Write the memory."""
-        self.write_memory(Path(command.settings.out_path))

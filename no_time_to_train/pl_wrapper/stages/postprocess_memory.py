@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_only
-
 from no_time_to_train.config import TestMode
-from no_time_to_train.pl_wrapper.stages.stage import Command, Stage
+from no_time_to_train.pl_wrapper.stages.stage import Stage
 
 
 class PostprocessMemory(Stage):
@@ -20,8 +17,3 @@ class PostprocessMemory(Stage):
     def step(self, batch: list[Any]) -> None:
         """Do all of it."""
         self.segmenter.finalise()
-
-    @rank_zero_only
-    def store(self, command: Command) -> None:
-        """Write the memory."""
-        self.write_memory(Path(command.settings.out_path))

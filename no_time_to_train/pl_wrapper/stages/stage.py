@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lightning import Callback
+from lightning.pytorch.utilities import rank_zero_only
 
 from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.coco.results import CocoRecord
@@ -135,12 +136,10 @@ class Stage(ABC, Callback):
     def gather(self) -> None:
         """Bring the results of the ranks together, in data set order; by default all have them."""
 
-    @abstractmethod
+    @rank_zero_only
     def store(self, command: Command) -> None:
-        """Write what it has made, on every rank."""
-
-    def write_memory(self, path: Path) -> None:
-        """Write the memory, and say so."""
+        """Write what it has made, which is by default the memory; called on every rank."""
+        path = Path(command.settings.out_path)
         write_memory(path, self.segmenter.memory)
         logger.info("Memory written to %s (%.2f MB)", path, path.stat().st_size / 1e6)
 
