@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from torchvision.ops import batched_nms
-
 from no_time_to_train.models.mask_ops import mask_boxes
 from no_time_to_train.structures import Candidates
 
@@ -19,6 +17,9 @@ def suppress(candidates: Candidates, nms_threshold: float, limit: int) -> Candid
     Returns:
         Candidates in rank order, those without any similarity dropped after the limit was applied.
     """
+    # Two to four seconds of imports that remembering and loading need not pay.
+    from torchvision.ops import batched_nms
+
     proposals, rows = candidates.proposals, candidates.rows
     boxes, ranks = mask_boxes(proposals.logits > 0).float(), proposals.quality.float()
     kept = batched_nms(boxes[rows], ranks[rows], candidates.labels, nms_threshold)[:limit]
