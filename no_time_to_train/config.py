@@ -162,10 +162,8 @@ class Sam2InferConfig:
             "sam2_infer_cfgs.cls_num_per_mask must be 1 or more, or -1 for all, "
             f"got {self.cls_num_per_mask}",
         )
-        require(
-            0 < self.hard_thr <= 1,
-            f"sam2_infer_cfgs.hard_thr must be above 0 and at most 1, got {self.hard_thr}",
-        )
+        require_between(0, 1, sam2_infer_cfgs__hard_thr=self.hard_thr)
+        require(self.hard_thr > 0, "sam2_infer_cfgs.hard_thr must be above 0, got 0.0")
 
 
 @dataclass(frozen=True)
