@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -11,6 +12,20 @@ class InputError(ValueError):
     The message is one sentence that needs no other: the cause, the offending value, the repair.
     Command line tools print it without a traceback and exit with code 2.
     """
+
+
+@contextmanager
+def naming(what: str, kind: type[InputError] = InputError) -> Iterator[None]:
+    """Put the setting, flag or file that the user knows in front of the sentence about it.
+
+    Args:
+        what: What the user calls it.
+        kind: Of the errors that are about it.
+    """
+    try:
+        yield
+    except kind as error:
+        raise InputError(f"{what}: {error}") from None
 
 
 def listed(names: Sequence[str], max_shown: int = 5) -> str:

@@ -7,8 +7,7 @@ imported without PyTorch.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from no_time_to_train.commands.published_weights import FAMILIES
@@ -20,8 +19,9 @@ from no_time_to_train.config import (
     TestDataConfig,
     TestMode,
 )
-from no_time_to_train.errors import InputError
+from no_time_to_train.errors import InputError, naming
 from no_time_to_train.files import check_regular_file
+from no_time_to_train.memory.paths import check_memory_path
 from no_time_to_train.pl_wrapper.setting_checks import check_references
 from no_time_to_train.pl_wrapper.stages import STAGES
 
@@ -54,7 +54,8 @@ def check_inputs(
     for name in STAGES[mode].reads:
         checks[name]()
     if ckpt_path and "ckpt_path" in STAGES[mode].needs:
-        _check_memory(ckpt_path)
+        with naming("--ckpt_path"):
+            check_memory_path(ckpt_path)
 
 
 def _check_proposer(model: ModelConfig) -> None:
@@ -68,7 +69,7 @@ def _check_proposer(model: ModelConfig) -> None:
     if not os.path.exists(config.file):
         from no_time_to_train.coco.json_text import load_json
 
-        with _naming(f"model_cfg.proposer_cfg.file {config.file}"):
+        with naming(f"model_cfg.proposer_cfg.file {config.file}"):
             load_json(Path(config.file))
 
 
@@ -76,7 +77,7 @@ def _check_weights(setting: str, family: str, name: str, path: str) -> None:
     presets = FAMILIES[family].presets
     if path == DOWNLOAD or name not in presets.PRESETS:
         return  # of another package, which says what it takes
-    with _naming(setting):
+    with naming(setting):
         check_regular_file(Path(path), f"the {family} weights")  # "" is the working directory
         if not os.path.exists(path):
             raise InputError(presets.missing_weights(name, Path(path)))
@@ -103,24 +104,3 @@ def _check_images(stage: str, data: FillMemoryDataConfig | TestDataConfig) -> No
         from no_time_to_train.dataset.images import existing_paths
 
         existing_paths(data.root, f"dataset_cfgs.{stage}.root", [])
-
-
-def _check_memory(ckpt_path: str) -> None:
-    with _naming("--ckpt_path"):
-        if "://" in ckpt_path:
-            raise InputError(f"{ckpt_path} is an address; download it and pass the file")
-        check_regular_file(ckpt_path, "the memory")
-        if not os.path.exists(ckpt_path):
-            raise InputError(
-                f"the memory {ckpt_path} does not exist; fill_memory and postprocess_memory write "
-                "one, and save() in Python"
-            )
-
-
-@contextmanager
-def _naming(setting: str) -> Iterator[None]:
-    """Say which setting or flag is meant."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{setting}: {error}") from None

@@ -21,9 +21,10 @@ from torch import Tensor
 from no_time_to_train.checkpoint_files import load_checkpoint
 from no_time_to_train.config import MAX_NAME, MemoryBankConfig
 from no_time_to_train.errors import InputError, listed
-from no_time_to_train.files import atomic_write, check_regular_file
+from no_time_to_train.files import atomic_write
 from no_time_to_train.memory.bank import UNFINISHED, EncoderSpec, Memory
 from no_time_to_train.memory.layout import Kind, MemorySize, check_layout, kind_of, places_of
+from no_time_to_train.memory.paths import check_memory_path
 from no_time_to_train.memory.statistics import (
     ClassStatistics,
     ReferenceSummary,
@@ -153,14 +154,7 @@ def read_memory(path: Path) -> MemoryFile:
     Raises:
         InputError: No such file, not a checkpoint, one without a memory, or with an unusable one.
     """
-    if "://" in str(path):
-        raise InputError(f"{path} is an address; download it and pass the file")
-    check_regular_file(path, "the memory")
-    if not path.is_file():
-        raise InputError(
-            f"the memory {path} does not exist; fill_memory and postprocess_memory write one, and "
-            "save() in Python"
-        )
+    check_memory_path(path)
     content = load_checkpoint(path, "the memory", "write it again")
     with _naming(path):
         tensors = _tensors(content)

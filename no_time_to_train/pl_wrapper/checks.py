@@ -3,46 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from no_time_to_train.config import DOWNLOAD, DatasetsConfig, ModelConfig
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.encoders import build_encoder, find_encoder
-from no_time_to_train.errors import InputError, listed
+from no_time_to_train.errors import InputError, listed, naming
 from no_time_to_train.networks import WeightsError
 from no_time_to_train.pl_wrapper.setting_checks import check_references
-from no_time_to_train.proposers import build_proposer, find_proposer
+from no_time_to_train.proposers import find_proposer
 
 ENCODER_WEIGHTS = "model_cfg.encoder_ckpt_path"
 SAM2_WEIGHTS = "model_cfg.sam2_ckpt_path"
 
 
-@contextmanager
-def naming(setting: str) -> Iterator[None]:
-    """Tell which setting unusable weights came from."""
-    try:
-        yield
-    except WeightsError as error:
-        raise InputError(f"{setting}: {error}") from error
+def check_networks(model: ModelConfig, needs_encoder: bool) -> None:
+    """Look for the networks that are named, and for the encoder's weights where they are needed.
 
-
-def check_weights(model: ModelConfig, encoder: bool, proposer: bool) -> None:
-    """Look for the networks that are named, and for the checkpoints of those a stage needs.
+    Those of published networks were looked for before PyTorch was imported.
 
     Raises:
         InputError: One is missing; the sentence says how to get it.
     """
     find_encoder(model.encoder_cfg.name)
     find_proposer(model.proposer_cfg.name)
-    for needed, path, build, setting in (
-        (encoder, model.encoder_ckpt_path, build_encoder, ENCODER_WEIGHTS),
-        (proposer, model.sam2_ckpt_path, build_proposer, SAM2_WEIGHTS),
-    ):
-        # Not Path.is_file, which fails on names that are too long.
-        if needed and path != DOWNLOAD and not os.path.isfile(path):
-            with naming(setting):
-                build(model)  # knows the address, and says so before it builds anything
+    path = model.encoder_ckpt_path
+    # Not Path.is_file, which fails on names that are too long.
+    if needs_encoder and path != DOWNLOAD and not os.path.isfile(path):
+        with naming(ENCODER_WEIGHTS, WeightsError):
+            build_encoder(model)  # knows how to get them, and says so before it builds anything
 
 
 def check_classes(model: ModelConfig, names: Sequence[str], stage: str) -> None:

@@ -15,7 +15,7 @@ from no_time_to_train.coco import segmentation as coco_segmentation
 from no_time_to_train.coco.boxes import xywh_to_xyxy
 from no_time_to_train.coco.entries import Box, Detection, Id, ImageInfo, kind, parse_detection
 from no_time_to_train.coco.json_text import load_json
-from no_time_to_train.errors import InputError
+from no_time_to_train.errors import InputError, naming
 from no_time_to_train.files import check_regular_file
 from no_time_to_train.structures import Target
 
@@ -95,7 +95,7 @@ def read_proposals(path: Path, images: Images = None) -> ProposalFile:
             images, or lies outside of its image; some entries have masks and some have none.
     """
     check_regular_file(path, "the list of proposals")
-    try:
+    with naming(f"model_cfg.proposer_cfg.file {path}"):
         entries = _entries(load_json(path))
         by_image: dict[Id, list[Detection]] = {image_id: [] for image_id in images or ()}
         for position, entry in enumerate(entries):
@@ -107,8 +107,6 @@ def read_proposals(path: Path, images: Images = None) -> ProposalFile:
                 raise InputError(f"entry {position}: {error}; repair or remove it") from None
             by_image.setdefault(detection.image_id, []).append(detection)
         has_masks = _has_masks(by_image)
-    except InputError as error:
-        raise InputError(f"model_cfg.proposer_cfg.file {path}: {error}") from None
     _tell_of_images_without(path, by_image)
     return ProposalFile(path, has_masks, by_image)
 

@@ -18,10 +18,11 @@ from no_time_to_train.config import DatasetsConfig, ModelConfig, TestMode
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.encoders import build_encoder, input_size
-from no_time_to_train.errors import InputError
+from no_time_to_train.errors import naming
 from no_time_to_train.memory.bank import EncoderSpec, Memory
 from no_time_to_train.memory.checkpoint import MemoryFile, read_memory, write_memory
 from no_time_to_train.models.segmenter import Segmenter
+from no_time_to_train.networks import WeightsError
 from no_time_to_train.pl_wrapper import checks
 from no_time_to_train.pl_wrapper.setting_checks import check_image_size
 from no_time_to_train.pl_wrapper.stages import STAGES
@@ -70,8 +71,7 @@ class Stage(ABC, Callback):
         """
         self.model_cfg, self.dataset_cfgs = model_cfg, dataset_cfgs
         self.memory_file: MemoryFile | None = None
-        reads = STAGES[self.mode].reads
-        checks.check_weights(model_cfg, encoder="encoder" in reads, proposer="sam2" in reads)
+        checks.check_networks(model_cfg, needs_encoder=self._needs_encoder)
         self.data = self.read_data()
         names = self.data.class_names if self.data else []
         memory = Memory.from_config(model_cfg, names, model_cfg.memory_bank_cfg.length)
@@ -80,6 +80,10 @@ class Stage(ABC, Callback):
     def read_data(self) -> ReferenceDataset | TargetDataset | None:
         """Read annotations and check them; by default there are none to read."""
         return None
+
+    @property
+    def _needs_encoder(self) -> bool:
+        return "encoder" in STAGES[self.mode].reads
 
     @property
     def samples(self) -> int:
@@ -100,10 +104,8 @@ class Stage(ABC, Callback):
         Raises:
             InputError: It is missing, unreadable, or does not fit settings, data or stage.
         """
-        try:
+        with naming("--ckpt_path"):
             file = read_memory(path)
-        except InputError as error:
-            raise InputError(f"--ckpt_path: {error}") from None
         file.check_size(self.model_cfg.memory_bank_cfg)
         file.check_kind(finalised=self.needs_classes)
         if self.data is not None:
@@ -117,11 +119,11 @@ class Stage(ABC, Callback):
         Raises:
             InputError: Weights are unusable, or the encoder does not fit memory or data.
         """
-        if "encoder" in STAGES[self.mode].reads and self.segmenter.encoder is None:
+        if self._needs_encoder and self.segmenter.encoder is None:
             self._build_encoder()
 
     def _build_encoder(self) -> None:
-        with checks.naming(checks.ENCODER_WEIGHTS):
+        with naming(checks.ENCODER_WEIGHTS, WeightsError):
             encoder = self.segmenter.encoder = build_encoder(self.model_cfg)
         spec = EncoderSpec(self.model_cfg.encoder_cfg.name, input_size(encoder))
         if self.memory_file is not None:

@@ -14,6 +14,8 @@ from no_time_to_train.config import DatasetsConfig, ModelConfig, TestMode
 from no_time_to_train.dataset.images import existing_paths
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.distributed import gather_to_first
+from no_time_to_train.errors import naming
+from no_time_to_train.networks import WeightsError
 from no_time_to_train.pl_wrapper import checks
 from no_time_to_train.pl_wrapper.background_writer import BackgroundWriter
 from no_time_to_train.pl_wrapper.prediction_visualizations import write_visualizations
@@ -69,7 +71,7 @@ class Test(Stage):
         """Build both networks."""
         super().build()
         if self.segmenter.proposer is None:
-            with checks.naming(checks.SAM2_WEIGHTS):
+            with naming(checks.SAM2_WEIGHTS, WeightsError):
                 side, images = self.dataset_cfgs.test.image_size, self.data.annotations.images
                 self.segmenter.proposer = build_proposer(self.model_cfg, side, images)
 
