@@ -1,4 +1,4 @@
-"""The public benchmarks: their class splits, and what references are drawn from."""
+"""The public benchmarks: what is drawn from what, tested on what, and measured how."""
 
 from __future__ import annotations
 
@@ -12,13 +12,35 @@ CLASS_LISTS = Path(__file__).with_name("class_splits")
 
 
 @dataclass(frozen=True)
+class Images:
+    """Annotations and the folder of their images, below `data_root`.
+
+    `{split}` and `{shots}` in them stand for what a run is for.
+    """
+
+    annotations: str
+    folder: str
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """A data set with the ways in which papers split its classes."""
 
+    title: str
+    """As papers write it."""
     splits: Mapping[str, Path]
     """Name of each split -> its list of classes, one name per line."""
-    train: Path
-    """Annotations that references are drawn from, below `data_root`."""
+    train: Images
+    """What references are drawn from."""
+    test: Images
+    config: str
+    """YAML of the published run, below the repository's root."""
+    metrics: str
+    """How results are measured: a row of `evaluation.EVALUATORS`."""
+    shots: tuple[int, ...]
+    """References per class, of the published runs."""
+    seeds: tuple[int, ...]
+    """Of the draws of the published runs."""
     repeats: bool = False
     """Whether a class with too few references starts over, instead of stopping the draw."""
 
@@ -32,30 +54,64 @@ def _listed(*splits: str) -> dict[str, Path]:
     return {split: CLASS_LISTS / f"{split}.txt" for split in splits}
 
 
-COCO_TRAIN = Path("coco", "annotations", "instances_train2017.json")
+COCO_TRAIN = Images("coco/annotations/instances_train2017.json", "coco/train2017")
+COCO_VAL = Images("coco/annotations/instances_val2017.json", "coco/val2017")
+LVIS_TRAIN = Images("lvis/lvis_v1_train.json", "coco/allimages")
+VOC_IMAGES = "pascal_voc/VOCdevkit/allimages"
+FREQUENCIES = ("", "_common", "_frequent", "_rare")
 
 BENCHMARKS = {
-    "COCO": Benchmark(
-        {"coco": CLASS_LISTS / "default_classes.txt"}
+    "coco": Benchmark(
+        title="COCO",
+        splits={"coco": CLASS_LISTS / "default_classes.txt"}
         | _listed("default_classes", "few_shot_classes"),
-        COCO_TRAIN,
+        train=COCO_TRAIN,
+        test=COCO_VAL,
+        config="no_time_to_train/new_exps/coco_fewshot_10shot_Sam2L.yaml",
+        metrics="coco",
+        shots=(1, 2, 3, 5, 10, 30),
+        seeds=(42, 13, 27, 36, 88, 33, 69, 55, 77, 99),
     ),
-    "COCO-20i": Benchmark(
-        _listed(*(f"coco_semantic_split_{fold}" for fold in (1, 2, 3, 4))), COCO_TRAIN
+    "coco20i": Benchmark(
+        title="COCO-20i",
+        splits=_listed(*(f"coco_semantic_split_{fold}" for fold in (1, 2, 3, 4))),
+        train=COCO_TRAIN,
+        test=COCO_VAL,
+        config="no_time_to_train/new_exps/coco_fewshot_10shot_Sam2L.yaml",
+        metrics="coco20i",
+        shots=(1, 5),
+        seeds=(42,),
     ),
-    "Pascal VOC": Benchmark(
-        _listed(*(f"pascal_voc_split_{split}" for split in (1, 2, 3))),
-        Path("pascal_voc", "annotations", "voc0712_trainval_with_segm.json"),
+    "voc": Benchmark(
+        title="Pascal VOC",
+        splits=_listed(*(f"pascal_voc_split_{split}" for split in (1, 2, 3))),
+        train=Images("pascal_voc/annotations/voc0712_trainval_with_segm.json", VOC_IMAGES),
+        test=Images("pascal_voc/annotations/voc07_test_with_segm.json", VOC_IMAGES),
+        config="no_time_to_train/pl_configs/matching_pascal_voc_few_shot_template.yaml",
+        metrics="voc",
+        shots=(1, 2, 3, 5, 10),
+        seeds=(33,),
     ),
-    "LVIS": Benchmark(
-        _listed(
-            *(
-                f"{images}{frequency}"
-                for images in ("lvis", "lvis_minival")
-                for frequency in ("", "_common", "_frequent", "_rare")
-            )
-        ),
-        Path("lvis", "lvis_v1_train.json"),
+    "lvis": Benchmark(
+        title="LVIS",
+        splits=_listed(*(f"lvis{frequency}" for frequency in FREQUENCIES)),
+        train=LVIS_TRAIN,
+        test=Images("lvis/lvis_v1_val.json", "coco/allimages"),
+        config="no_time_to_train/pl_configs/matching_lvis_allClass.yaml",
+        metrics="lvis",
+        shots=(10,),
+        seeds=(42,),
+        repeats=True,
+    ),
+    "lvis_minival": Benchmark(
+        title="LVIS minival",
+        splits=_listed(*(f"lvis_minival{frequency}" for frequency in FREQUENCIES)),
+        train=LVIS_TRAIN,
+        test=Images("lvis/lvis_v1_minival.json", "coco/allimages"),
+        config="no_time_to_train/pl_configs/matching_lvis_allClass.yaml",
+        metrics="lvis",
+        shots=(10,),
+        seeds=(42,),
         repeats=True,
     ),
 }

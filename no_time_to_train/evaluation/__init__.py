@@ -1,1 +1,36 @@
-"""Accuracy of stored results."""
+"""How results are measured, one row per benchmark's rules; what is slow to import waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from no_time_to_train.coco.annotations import CocoAnnotations
+    from no_time_to_train.coco.results import CocoRecord
+    from no_time_to_train.evaluation.scores import Scores
+
+    Evaluator = Callable[[CocoAnnotations, Sequence[int], Sequence[CocoRecord]], Scores]
+
+
+@dataclass(frozen=True)
+class EvaluatorRow:
+    """A way to measure."""
+
+    implementation: str
+    """`MODULE:FUNCTION` in this package: takes the ground truth, the ids of the wanted categories
+    and the results; raises InputError where they cannot be compared."""
+    summary: str
+    """One line of the help."""
+
+    def load(self) -> Evaluator:
+        """Import the function."""
+        module, _, name = self.implementation.partition(":")
+        evaluator: Evaluator = getattr(import_module(f"{__name__}.{module}"), name)
+        return evaluator
+
+
+EVALUATORS: dict[str, EvaluatorRow] = {}
+"""By name, as `evaluate --metrics NAME` takes it."""

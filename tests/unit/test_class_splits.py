@@ -133,6 +133,6 @@ def test_benchmark__training_annotations_lie_below_the_root_of_the_data_sets(
     split: str, file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATASETS_ROOT", raising=False)
-    assert data_root() / benchmark_of(split).train == Path("data") / file
+    assert data_root() / benchmark_of(split).train.annotations == Path("data") / file
     monkeypatch.setenv("DATASETS_ROOT", "/sets")
-    assert data_root() / benchmark_of(split).train == Path("/sets") / file
+    assert data_root() / benchmark_of(split).train.annotations == Path("/sets") / file

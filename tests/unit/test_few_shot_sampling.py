@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from no_time_to_train.coco.annotations import CocoAnnotations
-from no_time_to_train.dataset.benchmarks import BENCHMARKS, Benchmark
+from no_time_to_train.dataset.benchmarks import BENCHMARKS, Images
 from no_time_to_train.dataset.few_shot_sampling import main, sample_references
 from no_time_to_train.dataset.reference_set import ReferencePick, read_reference_set
 from no_time_to_train.errors import InputError
@@ -162,12 +162,16 @@ def test_main__draws_from_any_row_of_the_table(
     (tmp_path / "harbour.txt").write_text("boat\n")
     write_json(tmp_path, boats({}, {}), "harbour.json")
     monkeypatch.setenv("DATASETS_ROOT", str(tmp_path))
-    row = Benchmark({"harbour": tmp_path / "harbour.txt"}, Path("harbour.json"), repeats=True)
-    monkeypatch.setitem(BENCHMARKS, "Harbour", row)
+    row = replace(
+        BENCHMARKS["lvis"],
+        splits={"harbour": tmp_path / "harbour.txt"},
+        train=Images("harbour.json", "harbour"),
+    )
+    monkeypatch.setitem(BENCHMARKS, "harbour", row)
     main(options(tmp_path, dataset="harbour", **{"n-shot": 5}))
     picks = read_reference_set(tmp_path / "set.pkl")[9]
     assert [pick.img_id for pick in picks] in ([0, 1, 0, 1, 0], [1, 0, 1, 0, 1])
-    monkeypatch.setitem(BENCHMARKS, "Harbour", replace(row, repeats=False))
+    monkeypatch.setitem(BENCHMARKS, "harbour", replace(row, repeats=False))
     with pytest.raises(InputError, match=r"too few valid references for 5 shots of boat \(2\)"):
         main(options(tmp_path, dataset="harbour", **{"n-shot": 5}))
 

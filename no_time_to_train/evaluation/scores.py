@@ -1,0 +1,20 @@
+"""What an evaluator has to say about the results of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Numbers of one run by one benchmark's rules."""
+
+    numbers: Mapping[str, float | None]
+    """In [0, 1], by the names that papers give them, the one that tables show first; None where
+    there is no ground truth for it."""
+    per_class: Sequence[Mapping[str, Any]]
+    """One row per class, with `category_id`, `name` and its numbers."""
+    text: str
+    """All of it to read."""
