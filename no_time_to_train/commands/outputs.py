@@ -77,7 +77,7 @@ def write_metrics(
     *,
     config: Mapping[str, Any],
     seconds: Mapping[str, float],
-    images: int,
+    image_ids: Sequence[int | str],
     images_of_data_set: int,
     limited_by: str | None,
     bad_images: Sequence[BadImage],
@@ -89,12 +89,13 @@ def write_metrics(
         path: Of the json.
         config: Every setting of the run.
         seconds: Wall time by part.
-        images: Targets that ran; the evaluation is of these.
+        image_ids: Targets that ran; the evaluation is of these.
         images_of_data_set: All of them.
         limited_by: The setting that left some out.
         bad_images: Those that ran and could not be read, in the order of the data set.
         evaluation: Its accuracy.
     """
+    images = len(image_ids)
     content = {
         "box": evaluation.box,
         "mask": evaluation.mask,
@@ -105,6 +106,7 @@ def write_metrics(
         "bad_images": [
             {"file_name": image.file_name, "reason": image.reason} for image in bad_images
         ],
+        "image_ids": list(image_ids) if images < images_of_data_set else None,
         "seconds": {part: round(value, 3) for part, value in seconds.items()},
         "seconds_per_image": round(seconds["segment"] / images, 4),
         "seed": config.get("seed"),
