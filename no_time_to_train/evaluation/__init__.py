@@ -32,5 +32,10 @@ class EvaluatorRow:
         return evaluator
 
 
-EVALUATORS: dict[str, EvaluatorRow] = {}
+EVALUATORS: dict[str, EvaluatorRow] = {
+    "voc": EvaluatorRow(
+        "voc:evaluate_voc",
+        "Pascal VOC: AP of boxes at IoU 0.5, difficult objects ignored.",
+    ),
+}
 """By name, as `evaluate --metrics NAME` takes it."""
