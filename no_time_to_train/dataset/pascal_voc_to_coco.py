@@ -44,7 +44,8 @@ def to_coco(images: Iterable[VocImage], flat: bool = False) -> dict[str, Any]:
         images: From the devkit.
         flat: Whether file names lose their folder, for a folder that holds all images.
     """
-    entries, annotations = [], []
+    entries: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, image in enumerate(images):
         name = PurePosixPath(image.file_name).name if flat else image.file_name
         size = {"height": image.height, "width": image.width}
@@ -88,8 +89,8 @@ def image_sets(devkit: Path) -> dict[str, list[tuple[str, str]]]:
         InputError: There is no year, or no list.
     """
     years = years_of(devkit)
-    wanted = [((year,), split) for year in years for split in (*SPLITS, "test")]
-    wanted += [(tuple(years), split) for split in SPLITS] if len(years) > 1 else []
+    wanted = [([year], split) for year in years for split in (*SPLITS, "test")]
+    wanted += [(years, split) for split in SPLITS] if len(years) > 1 else []
     sets = {}
     for together, split in wanted:
         name = f"voc{''.join(year[2:] for year in together)}_{split}"

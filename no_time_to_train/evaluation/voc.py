@@ -71,8 +71,8 @@ def _row(result: ClassResult, with_masks: bool) -> dict[str, Any]:
         "category_id": result.category_id,
         "name": result.name,
         "instances": result.instances,
-        "AP50": _known(result.box_ap50),
-        "box AP": _known(result.box_ap),
+        "box_ap50": _known(result.box_ap50),
+        "box_ap": _known(result.box_ap),
     }
     return row | ({f"AP50 {AGAINST_SAM}": _known(result.mask_ap50)} if with_masks else {})
 
@@ -86,7 +86,7 @@ def _text(numbers: Mapping[str, float | None], rows: Sequence[Mapping[str, Any]]
     lines = [f"{name:<{width}}  {_cell(value)}" for name, value in numbers.items()]
     lines += ["", f"{'class':<{width}}   AP50  box AP  instances"]
     for row in rows:
-        cells = f"{_cell(row['AP50'])}   {_cell(row['box AP'])}  {row['instances']:>9}"
+        cells = f"{_cell(row['box_ap50'])}   {_cell(row['box_ap'])}  {row['instances']:>9}"
         lines.append(f"{row['name']:<{width}}  {cells}")
     return "\n".join(lines) + "\n"
 

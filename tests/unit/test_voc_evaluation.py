@@ -57,7 +57,7 @@ def test_evaluate_voc__one_case_by_hand(data_set: Folder, first_id: int) -> None
     # 0.85, 0.9, 0.95; at 0.8 itself, 0.8 is enough).
     strict = 51 * 1 / 3 / 101
     assert scores.numbers["box AP"] == pytest.approx((7 * bird + 3 * strict) / 10 / 2)
-    rows = [(row["name"], row["instances"], row["AP50"]) for row in scores.per_class]
+    rows = [(row["name"], row["instances"], row["box_ap50"]) for row in scores.per_class]
     assert rows == [("class 9", 2, pytest.approx(bird)), ("class 16", 1, 0)]
 
 
@@ -117,7 +117,7 @@ def test_evaluate_voc__a_class_without_ground_truth_is_left_out(data_set: Folder
     box = [10, 10, 40, 40]
     scores = evaluate_voc(data_set(truth(box)), [BIRD, BUS], [found(box), found(FAR, 0.5, 1, BUS)])
     assert scores.numbers["nAP50"] == pytest.approx(1)
-    assert scores.per_class[1]["AP50"] is None
+    assert scores.per_class[1]["box_ap50"] is None
     lines = scores.text.splitlines()
     assert lines[0].split() == ["nAP50", "1.000"]
     assert lines[-1].split() == ["class", "16", "-", "-", "0"]
