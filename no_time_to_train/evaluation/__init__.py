@@ -24,6 +24,8 @@ class EvaluatorRow:
     and the results; raises InputError where they cannot be compared."""
     summary: str
     """One line of the help."""
+    needs_masks: bool = False
+    """Whether results that are boxes alone cannot be measured."""
 
     def load(self) -> Evaluator:
         """Import the function."""
@@ -32,5 +34,10 @@ class EvaluatorRow:
         return evaluator
 
 
-EVALUATORS: dict[str, EvaluatorRow] = {}
+EVALUATORS: dict[str, EvaluatorRow] = {
+    "coco": EvaluatorRow(
+        "few_shot:evaluate_coco", "COCO few-shot: nAP, nAP50 and nAP75 of boxes and masks."
+    ),
+    "cdfsod": EvaluatorRow("few_shot:evaluate_cdfsod", "CD-FSOD: mAP of boxes and masks."),
+}
 """By name, as `evaluate --metrics NAME` takes it."""
