@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,16 @@ def settings_of(words: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for flag, value in _flags_with_values(words):
         if flag in CONFIG_FLAGS:
-            found |= dict(_flattened(config_files.load_config(value), ""))
+            found |= _settings_in(Path(value).resolve(), value)
         else:
             found[_short(flag.removeprefix("--"))] = value
     return found
+
+
+@lru_cache(maxsize=64)
+def _settings_in(file: Path, given: str) -> dict[str, Any]:
+    """Of a settings file; the commands of a sweep all name the same few."""
+    return dict(_flattened(config_files.load_config(given), ""))
 
 
 def _flags_with_values(words: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -84,3 +91,17 @@ def flag_value(words: Sequence[str], flag: str) -> str | None:
 def config_files_of(words: Sequence[str]) -> list[Path]:
     """The settings files of a `test` command, in order."""
     return [Path(value) for flag, value in _flags_with_values(words) if flag in CONFIG_FLAGS]
+
+
+def log_folder(words: Sequence[str]) -> Path | None:
+    """Where the log of a `test` command goes that names its version; None where that is unsaid."""
+    settings = settings_of(words)
+    loggers = settings.get("trainer.logger")
+    if not isinstance(loggers, list) or len(loggers) != 1 or not isinstance(loggers[0], dict):
+        return None
+    own = loggers[0].get("init_args") or {}
+    parts = [
+        settings.get(f"trainer.logger.{name}", own.get(name))
+        for name in ("save_dir", "name", "version")
+    ]
+    return Path(*map(str, parts)) if None not in parts else None

@@ -17,13 +17,14 @@ from no_time_to_train.commands.pipeline.command_lines import (
     flag_value,
     flags,
     in_checkout,
+    log_folder,
     python,
     settings_of,
 )
 from no_time_to_train.commands.pipeline.data_files import located
 from no_time_to_train.commands.pipeline.step import Step
 from no_time_to_train.commands.pipeline.sweep import Run
-from no_time_to_train.dataset.benchmarks import ROOT_VARIABLE
+from no_time_to_train.dataset.benchmarks import CLASS_LISTS, ROOT_VARIABLE
 
 STAGE = "run_lightening.py"
 LENGTH = f"{MODEL}memory_bank_cfg.length"
@@ -76,7 +77,7 @@ class Plan:
         )
         inputs = {
             "the annotations of the references": annotations,
-            "the list of classes": self.row.splits[split],
+            "the list of classes": self.row.splits.get(split, CLASS_LISTS / f"{split}.txt"),
         }
         return Step("sample", words, inputs, (run.references,))
 
@@ -120,6 +121,7 @@ class Plan:
                 f"{MODEL}dataset_name": run.split,
                 f"{DATA}test.class_split": run.split,
                 LOG_FOLDER: f"{run.folder}/",
+                "--trainer.logger.version": run.label,
                 "--export_result": run.results,
             },
             "test",
@@ -132,12 +134,13 @@ class Plan:
     def evaluate(self, test: Step) -> Step:
         """By the rules of the benchmark."""
         run = self.run
-        truth = test.inputs["the annotations of the targets"]
+        truth, log = test.inputs["the annotations of the targets"], log_folder(test.words)
         words = python(
             STAGE,
             *("evaluate", test.outputs[0], "--benchmark", self.sweep.benchmark),
             *("--split", run.split, "--shots", run.shots, "--seed", run.seed),
             *("--truth", truth, "--out", run.evaluation),
+            *(() if log is None else ("--run", log / "metrics.json")),
         )
         inputs = {"the results": test.outputs[0], "the annotations of the targets": truth}
         return Step("evaluate", words, inputs, (run.evaluation,))

@@ -74,6 +74,11 @@ class Run:
         return f"{self.split}, {self.shots} shots, seed {self.seed}"
 
     @property
+    def label(self) -> str:
+        """For names of files."""
+        return f"{self.split}_{self.shots}shot_seed{self.seed}"
+
+    @property
     def folder(self) -> Path:
         """Of references and memories; runs may share it, whose memories then replace each other."""
         return Path(self.filled_in(self.sweep.folder))
