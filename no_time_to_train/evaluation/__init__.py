@@ -39,5 +39,9 @@ EVALUATORS: dict[str, EvaluatorRow] = {
         "few_shot:evaluate_coco", "COCO few-shot: nAP, nAP50 and nAP75 of boxes and masks."
     ),
     "cdfsod": EvaluatorRow("few_shot:evaluate_cdfsod", "CD-FSOD: mAP of boxes and masks."),
+    "voc": EvaluatorRow(
+        "voc:evaluate_voc",
+        "Pascal VOC: AP of boxes at IoU 0.5, difficult objects ignored.",
+    ),
 }
 """By name, as `evaluate --metrics NAME` takes it."""
