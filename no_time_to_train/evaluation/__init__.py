@@ -32,5 +32,10 @@ class EvaluatorRow:
         return evaluator
 
 
-EVALUATORS: dict[str, EvaluatorRow] = {}
+EVALUATORS: dict[str, EvaluatorRow] = {
+    "coco20i": EvaluatorRow(
+        "semantic:evaluate_coco20i",
+        "COCO-20i: mIoU of label maps over the whole data set, and the number as published.",
+    ),
+}
 """By name, as `evaluate --metrics NAME` takes it."""
