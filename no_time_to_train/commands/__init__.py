@@ -41,6 +41,10 @@ COMMANDS = {
         "postprocess_memory condenses them into classes; vis_memory draws them; test segments the "
         "targets.",
     ),
+    "evaluate": Command(
+        "no_time_to_train.commands.evaluate",
+        "Measure a stored list of COCO results by the rules of a benchmark.",
+    ),
 }
 
 

@@ -126,7 +126,7 @@ class NoTimeToTrainCLI(LightningCLI):
                 "segment": self.finished - self.ready,
                 "evaluate": time.monotonic() - self.finished,
             },
-            images=len(annotations.images),
+            image_ids=list(annotations.images),
             images_of_data_set=self.model.stage.samples,
             limited_by=limit_of(self.trainer),
             evaluation=evaluation,

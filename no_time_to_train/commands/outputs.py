@@ -76,7 +76,7 @@ def write_metrics(
     *,
     config: Mapping[str, Any],
     seconds: Mapping[str, float],
-    images: int,
+    image_ids: Sequence[int | str],
     images_of_data_set: int,
     limited_by: str | None,
     evaluation: Evaluation,
@@ -87,11 +87,12 @@ def write_metrics(
         path: Of the json.
         config: Every setting of the run.
         seconds: Wall time by part.
-        images: Targets that ran; the evaluation is of these.
+        image_ids: Targets that ran; the evaluation is of these.
         images_of_data_set: All of them.
         limited_by: The setting that left some out.
         evaluation: Its accuracy.
     """
+    images = len(image_ids)
     content = {
         "box": evaluation.box,
         "mask": evaluation.mask,
@@ -99,6 +100,7 @@ def write_metrics(
         "images": images,
         "images_of_data_set": images_of_data_set,
         "limited_by": limited_by,
+        "image_ids": list(image_ids) if images < images_of_data_set else None,
         "seconds": {part: round(value, 3) for part, value in seconds.items()},
         "seconds_per_image": round(seconds["segment"] / images, 4),
         "seed": config.get("seed"),

@@ -24,6 +24,8 @@ class EvaluatorRow:
     and the results; raises InputError where they cannot be compared."""
     summary: str
     """One line of the help."""
+    needs_masks: bool = False
+    """Whether results that are boxes alone cannot be measured."""
 
     def load(self) -> Evaluator:
         """Import the function."""
@@ -33,9 +35,14 @@ class EvaluatorRow:
 
 
 EVALUATORS: dict[str, EvaluatorRow] = {
+    "coco": EvaluatorRow(
+        "few_shot:evaluate_coco", "COCO few-shot: nAP, nAP50 and nAP75 of boxes and masks."
+    ),
     "coco20i": EvaluatorRow(
         "semantic:evaluate_coco20i",
         "COCO-20i: mIoU of label maps over the whole data set, and the number as published.",
+        needs_masks=True,
     ),
+    "cdfsod": EvaluatorRow("few_shot:evaluate_cdfsod", "CD-FSOD: mAP of boxes and masks."),
 }
 """By name, as `evaluate --metrics NAME` takes it."""

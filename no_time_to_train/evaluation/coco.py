@@ -20,6 +20,7 @@ MAX_CANVAS_SIDE = 4096
 """Pixels, for an image whose size is nowhere stated and in which nothing was found."""
 PRINTED_CLASSES = 100
 """Rows of the class table in the text: 1203 classes would bury the summary above them."""
+BOXES_ALONE = " Not evaluated: the results are boxes without masks.\n"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class ClassResult:
     box_ap: float | None
     box_ap50: float | None
     mask_ap: float | None
-    """None also where the ground truth has no masks."""
+    """None also where the ground truth or the results have no masks."""
     mask_ap50: float | None
 
 
@@ -48,7 +49,7 @@ class Evaluation:
     """COCOeval's 12 numbers for boxes, by name (AP, AP50, ..., ARl); -1 without ground truth of
     that size, None without any ground truth."""
     mask: dict[str, float] | None
-    """The same for masks; None also where the ground truth has no masks."""
+    """The same for masks; None also where the ground truth or the results have no masks."""
     per_class: list[ClassResult]
     """Every wanted class, by category id."""
     text: str
@@ -67,7 +68,7 @@ def evaluate(
     Args:
         annotations: The data set.
         category_ids: Wanted classes; results of others are not looked at.
-        records: Results, in any order of images.
+        records: Results, in any order of images; where one has no mask, boxes alone are compared.
 
     Raises:
         InputError: A score is not finite, a result belongs to an image that the data set does not
@@ -80,17 +81,18 @@ def evaluate(
     if all(truth.iscrowd for truth in truths):
         return _without_truth(annotations, wanted)
     without_mask = sum(truth.segmentation is None for truth in truths)
+    boxes_alone = any("segmentation" not in record for record in records)
+    with_masks = not without_mask and not boxes_alone
     images = _sized_images(annotations, records)
-    truth_groups = _truth_groups(truths, images, ranks, with_masks=not without_mask)
+    truth_groups = _truth_groups(truths, images, ranks, with_masks)
     found_groups = _detection_groups(records, ranks)
 
     box = curves("bbox", wanted, truth_groups, found_groups)
-    mask = None if without_mask else curves("segm", wanted, truth_groups, found_groups)
+    mask = curves("segm", wanted, truth_groups, found_groups) if with_masks else None
     per_class = _class_results(annotations, wanted, truth_groups, box, mask)
     box_numbers, box_lines = box.summary()
-    mask_numbers, mask_lines = (
-        mask.summary() if mask else (None, _no_masks(without_mask, len(truths)))
-    )
+    why_not = BOXES_ALONE if boxes_alone else _no_masks(without_mask, len(truths))
+    mask_numbers, mask_lines = mask.summary() if mask else (None, why_not)
     text = f"BBOX RESULTS:\n{box_lines}SEGM RESULTS:\n{mask_lines}\n{_table(per_class)}"
     return Evaluation(box_numbers, mask_numbers, per_class, text)
 
@@ -125,7 +127,8 @@ def check_records(records: Sequence[CocoRecord], annotations: CocoAnnotations) -
                 f"a result for {image.file_name} has the score {record['score']}; remove it, or "
                 "repeat the test"
             )
-        stated, size = [image.height, image.width], record["segmentation"]["size"]
+        stated = [image.height, image.width]
+        size = record["segmentation"]["size"] if "segmentation" in record else stated
         if None not in stated and stated != size:
             raise InputError(
                 f"a result for {image.file_name} has a mask of {size} pixels (height, width), "
@@ -146,7 +149,11 @@ def _sized_images(
 
     An image without either has nothing to match: there a canvas that holds its boxes will do.
     """
-    measured = {record["image_id"]: record["segmentation"]["size"] for record in records}
+    measured = {
+        record["image_id"]: record["segmentation"]["size"]
+        for record in records
+        if "segmentation" in record
+    }
     images = dict(annotations.images)
     for key, image in annotations.images.items():
         if image.height is None or image.width is None:
@@ -206,7 +213,7 @@ def _detection_groups(records: Sequence[CocoRecord], ranks: Mapping[Id, int]) ->
                 "bbox": record["bbox"],
                 "area": width * height,
                 "score": record["score"],
-                "segmentation": record["segmentation"],
+                "segmentation": record.get("segmentation"),
             }
         )
     return groups
