@@ -44,5 +44,9 @@ EVALUATORS: dict[str, EvaluatorRow] = {
         needs_masks=True,
     ),
     "cdfsod": EvaluatorRow("few_shot:evaluate_cdfsod", "CD-FSOD: mAP of boxes and masks."),
+    "voc": EvaluatorRow(
+        "voc:evaluate_voc",
+        "Pascal VOC: AP of boxes at IoU 0.5, difficult objects ignored.",
+    ),
 }
 """By name, as `evaluate --metrics NAME` takes it."""
