@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from no_time_to_train.coco.boxes import xyxy_to_xywh
+from no_time_to_train.coco.entries import MAX_POSITION
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file
 
@@ -135,8 +136,10 @@ def _corners(element: ElementTree.Element) -> Iterator[float]:
             value = float(text or "")
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
-            raise InputError(f"{tag} of an object is {text!r}, where there should be a number")
+        if not abs(value) <= MAX_POSITION:
+            raise InputError(
+                f"{tag} of an object is {text!r}, where there should be a number of pixels"
+            )
         yield value
 
 
