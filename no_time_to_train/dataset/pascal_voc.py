@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ CLASSES = (
 ).split()
 """The position is the category id."""
 YEARS = ("2007", "2012")
+SIDE = re.compile(r"[0-9]{1,6}")
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _parse(path: Path) -> ElementTree.Element:
 def _size(root: ElementTree.Element) -> tuple[int, int] | None:
     """Width and height, where the XML has them."""
     sides = [(root.findtext(f"size/{side}") or "").strip() for side in ("width", "height")]
-    width, height = (int(side) if side.isdecimal() else 0 for side in sides)
+    width, height = (int(side) if SIDE.fullmatch(side) else 0 for side in sides)
     return (width, height) if width and height else None
 
 

@@ -97,10 +97,13 @@ def test_convert__rounds_coordinates_and_says_so(
     assert ("1 coordinates are no whole numbers and are rounded" in caplog.text) == (text != "46.0")
 
 
-def test_convert__what_the_xml_leaves_out(devkit: Path) -> None:
+@pytest.mark.parametrize(
+    "size", ["", "<size><width>0</width></size>", SIZE.replace("60", "6" * 5000)]
+)
+def test_convert__what_the_xml_leaves_out(devkit: Path, size: str) -> None:
     (devkit / "VOC2007/JPEGImages").mkdir()
     Image.new("RGB", (50, 30)).save(devkit / "VOC2007/JPEGImages/000005.jpg")
-    write_xml(devkit, one(1, 1, 9, 9).replace("<difficult>0</difficult>", ""), size="")
+    write_xml(devkit, one(1, 1, 9, 9).replace("<difficult>0</difficult>", ""), size=size)
     document = convert(devkit)
     assert (document["images"][0]["width"], document["images"][0]["height"]) == (50, 30)
     assert document["annotations"][0]["iscrowd"] == 0
