@@ -44,6 +44,10 @@ EVALUATORS: dict[str, EvaluatorRow] = {
         needs_masks=True,
     ),
     "cdfsod": EvaluatorRow("few_shot:evaluate_cdfsod", "CD-FSOD: mAP of boxes and masks."),
+    "lvis": EvaluatorRow(
+        "lvis:evaluate_lvis",
+        "LVIS: AP of rare, common and frequent classes by its own protocol, and AP as published.",
+    ),
     "voc": EvaluatorRow(
         "voc:evaluate_voc",
         "Pascal VOC: AP of boxes at IoU 0.5, difficult objects ignored.",
