@@ -5,12 +5,14 @@ The numbers of a tensor can be looked at where they lie in the file.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 import pickletools
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -72,6 +74,16 @@ class CheckpointIndex:
         strides = [step * numbers.itemsize for step in tensor.stride]
         begin = numbers[tensor.offset :]
         return np.lib.stride_tricks.as_strided(begin, tensor.shape, strides, writeable=False)
+
+
+def shapes_digest(shapes: Mapping[str, Sequence[int]]) -> str:
+    """What tells sets of tensors apart by their names and shapes, as presets of networks give it.
+
+    Args:
+        shapes: By name.
+    """
+    listed = json.dumps(sorted((name, list(shape)) for name, shape in shapes.items()))
+    return hashlib.sha256(listed.encode()).hexdigest()[:16]
 
 
 def check_checkpoint(path: Path, what: str, repair: str) -> None:
