@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from no_time_to_train.evaluation.layouts import Layout
+
 if TYPE_CHECKING:
     from no_time_to_train.coco.annotations import CocoAnnotations
     from no_time_to_train.coco.results import CocoRecord
     from no_time_to_train.evaluation.scores import Scores
 
     Evaluator = Callable[[CocoAnnotations, Sequence[int], Sequence[CocoRecord]], Scores]
+
+
+DEFAULT_LAYOUT = Layout()
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class EvaluatorRow:
     and the results; raises InputError where they cannot be compared."""
     summary: str
     """One line of the help."""
+    layout: Layout = DEFAULT_LAYOUT
+    """Of the tables of many runs."""
     needs_masks: bool = False
     """Whether results that are boxes alone cannot be measured."""
 
@@ -36,8 +43,14 @@ class EvaluatorRow:
 
 EVALUATORS: dict[str, EvaluatorRow] = {
     "coco": EvaluatorRow(
-        "few_shot:evaluate_coco", "COCO few-shot: nAP, nAP50 and nAP75 of boxes and masks."
+        "few_shot:evaluate_coco",
+        "COCO few-shot: nAP, nAP50 and nAP75 of boxes and masks.",
+        Layout("shots", "seed", averages=("seed",), numbers=("box nAP", "mask nAP")),
     ),
-    "cdfsod": EvaluatorRow("few_shot:evaluate_cdfsod", "CD-FSOD: mAP of boxes and masks."),
+    "cdfsod": EvaluatorRow(
+        "few_shot:evaluate_cdfsod",
+        "CD-FSOD: mAP of boxes and masks.",
+        Layout("split", "shots", averages=("split",), numbers=("box mAP", "mask mAP")),
+    ),
 }
 """By name, as `evaluate --metrics NAME` takes it."""
