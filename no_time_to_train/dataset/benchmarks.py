@@ -9,6 +9,8 @@ from pathlib import Path
 
 CLASS_LISTS = Path(__file__).with_name("class_splits")
 """Text files, one class name per line."""
+ROOT_VARIABLE = "DATASETS_ROOT"
+"""Environment variable with the folder of all data sets."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,25 @@ class Benchmark:
     """Of the draws of the published runs."""
     repeats: bool = False
     """Whether a class with too few references starts over, instead of stopping the draw."""
+    usual_splits: tuple[str, ...] = ()
+    """Those that are run where none is named; empty for all."""
+    drawn_split: str = "{split}"
+    """Whose classes the references are drawn for; the other stages restrict them."""
+    folder: str = "work_dirs/{split}_seed{seed}/{shots}shot"
+    """Where the files of a run go; `{number}` is that at the end of the split's name."""
+    references: str = "few_shot_ann_{shots}shot_seed{seed}_fixed.pkl"
+    """Name of the reference set in that folder."""
+    memory: str = "memory.ckpt"
+    """Name of the memory in that folder; after post-processing with `_postprocessed`."""
+    test_arguments: tuple[str, ...] = ()
+    """More of stage 3 than the others have."""
+    has_published_paths: bool = False
+    """Whether the paths in the config hold where DATASETS_ROOT is not set."""
 
 
 def data_root() -> Path:
     """The folder of all data sets: the environment variable DATASETS_ROOT, or ./data."""
-    return Path(os.environ.get("DATASETS_ROOT") or "./data")
+    return Path(os.environ.get(ROOT_VARIABLE) or "./data")
 
 
 def _listed(*splits: str) -> dict[str, Path]:
@@ -58,6 +74,8 @@ COCO_TRAIN = Images("coco/annotations/instances_train2017.json", "coco/train2017
 COCO_VAL = Images("coco/annotations/instances_val2017.json", "coco/val2017")
 LVIS_TRAIN = Images("lvis/lvis_v1_train.json", "coco/allimages")
 VOC_IMAGES = "pascal_voc/VOCdevkit/allimages"
+LVIS_FOLDER = "work_dirs/{split}_seed{seed}/{shots}shots"
+LVIS_REFERENCES = "few_shot_lvis_ann_{shots}shot_seed{seed}_fixed.pkl"
 FREQUENCIES = ("", "_common", "_frequent", "_rare")
 
 BENCHMARKS = {
@@ -71,6 +89,9 @@ BENCHMARKS = {
         metrics="coco",
         shots=(1, 2, 3, 5, 10, 30),
         seeds=(42, 13, 27, 36, 88, 33, 69, 55, 77, 99),
+        usual_splits=("few_shot_classes",),
+        references="few_shot_{shots}shot_seed{seed}.pkl",
+        has_published_paths=True,
     ),
     "coco20i": Benchmark(
         title="COCO-20i",
@@ -81,6 +102,14 @@ BENCHMARKS = {
         metrics="coco20i",
         shots=(1, 5),
         seeds=(42,),
+        folder="work_dirs/coco_semantic_{number}_seed{seed}/{shots}shot",
+        references="coco_semantic_few_shot_ann_{shots}shot_seed{seed}_fixed.pkl",
+        test_arguments=(
+            *("--coco_semantic_split", "{number}"),
+            *("--n_shot", "{shots}"),
+            *("--seed", "{seed}"),
+        ),
+        has_published_paths=True,
     ),
     "voc": Benchmark(
         title="Pascal VOC",
@@ -102,6 +131,10 @@ BENCHMARKS = {
         shots=(10,),
         seeds=(42,),
         repeats=True,
+        usual_splits=("lvis",),
+        drawn_split="lvis",
+        folder=LVIS_FOLDER,
+        references=LVIS_REFERENCES,
     ),
     "lvis_minival": Benchmark(
         title="LVIS minival",
@@ -113,6 +146,10 @@ BENCHMARKS = {
         shots=(10,),
         seeds=(42,),
         repeats=True,
+        usual_splits=("lvis_minival",),
+        drawn_split="lvis",
+        folder=LVIS_FOLDER,
+        references=LVIS_REFERENCES,
     ),
 }
 """Every split belongs to one of them."""

@@ -45,12 +45,23 @@ EVALUATORS: dict[str, EvaluatorRow] = {
     "coco": EvaluatorRow(
         "few_shot:evaluate_coco",
         "COCO few-shot: nAP, nAP50 and nAP75 of boxes and masks.",
-        Layout("shots", "seed", averages=("seed",), numbers=("box nAP", "mask nAP")),
+        Layout("shots", "seed", ("seed",), ("box nAP", "mask nAP")),
     ),
     "cdfsod": EvaluatorRow(
         "few_shot:evaluate_cdfsod",
         "CD-FSOD: mAP of boxes and masks.",
-        Layout("split", "shots", averages=("split",), numbers=("box mAP", "mask mAP")),
+        Layout("split", "shots", ("split",), ("box mAP", "mask mAP")),
+    ),
+    "coco20i": EvaluatorRow(
+        "semantic:evaluate_coco20i",
+        "COCO-20i: mIoU of label maps over the whole data set, and the number as published.",
+        Layout("split", "shots", ("split",), ("mIoU", "FB-IoU", "mIoU as published")),
+        needs_masks=True,
+    ),
+    "voc": EvaluatorRow(
+        "voc:evaluate_voc",
+        "Pascal VOC: AP of boxes at IoU 0.5, difficult objects ignored.",
+        Layout("split", "shots", ("split", "shots"), ("nAP50",)),
     ),
 }
 """By name, as `evaluate --metrics NAME` takes it."""

@@ -74,7 +74,7 @@ def evaluate(
         InputError: A score is not finite, a result belongs to an image that the data set does not
             have or gives another size, or a segmentation of the ground truth is malformed.
     """
-    _check(records, annotations)
+    check_records(records, annotations)
     wanted, wanted_ids = sorted(category_ids), set(category_ids)
     ranks = _image_ranks(annotations)
     truths = [a for a in annotations.annotations if a.category_id in wanted_ids]
@@ -108,8 +108,13 @@ def _without_truth(annotations: CocoAnnotations, wanted: Sequence[int]) -> Evalu
     return Evaluation(None, None, per_class, text)
 
 
-def _check(records: Sequence[CocoRecord], annotations: CocoAnnotations) -> None:
-    """Stop at results that COCOeval would turn into a wrong number without a word."""
+def check_records(records: Sequence[CocoRecord], annotations: CocoAnnotations) -> None:
+    """Stop at results that would be turned into a wrong number without a word.
+
+    Raises:
+        InputError: A score is not finite, or a result belongs to an image that the data set does
+            not have or gives another size.
+    """
     for record in records:
         image = annotations.images.get(record["image_id"])
         if image is None:

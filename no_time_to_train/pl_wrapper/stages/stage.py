@@ -26,10 +26,11 @@ from no_time_to_train.networks import WeightsError
 from no_time_to_train.pl_wrapper import checks
 from no_time_to_train.pl_wrapper.setting_checks import check_image_size
 from no_time_to_train.pl_wrapper.stages import STAGES
+from no_time_to_train.structures import BadImage
 
 logger = logging.getLogger(__name__)
 
-Measure = Callable[[CocoAnnotations, Sequence[int], Sequence[CocoRecord]], None]
+Measure = Callable[[CocoAnnotations, Sequence[int], Sequence[CocoRecord], Sequence[BadImage]], None]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Command:
     """The setting that let fewer batches run than there are."""
     measure: Measure
     """Compares results with the annotations of the images that ran, for categories by id, and
-    reports the accuracy."""
+    reports the accuracy, and which of these images could not be read."""
 
 
 class Stage(ABC, Callback):
