@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 
 DEFAULT_LAYOUT = Layout()
+LVIS_NUMBERS = tuple(
+    f"{kind} {name}"
+    for kind in ("box", "mask")
+    for name in ("AP", "APr", "APc", "APf", "AP as published")
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,11 @@ EVALUATORS: dict[str, EvaluatorRow] = {
         "COCO-20i: mIoU of label maps over the whole data set, and the number as published.",
         Layout("split", "shots", ("split",), ("mIoU", "FB-IoU", "mIoU as published")),
         needs_masks=True,
+    ),
+    "lvis": EvaluatorRow(
+        "lvis:evaluate_lvis",
+        "LVIS: AP of rare, common and frequent classes by its own protocol, and AP as published.",
+        Layout("split", "number", numbers=LVIS_NUMBERS),
     ),
     "voc": EvaluatorRow(
         "voc:evaluate_voc",

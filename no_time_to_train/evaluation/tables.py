@@ -141,8 +141,6 @@ class _Grid:
         lines: list[tuple[str, Line]] = [
             (label, [*line]) for label, line in zip(labels, grid, strict=True)
         ]
-            (label, [*line]) for label, line in zip(labels, grid, strict=True)
-        ]
         return _with_published(Table(self.sweep.benchmark, title, layout, headers, lines))
 
     def _values(self, axis: Axis) -> list[Value]:
