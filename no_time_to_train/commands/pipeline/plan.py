@@ -173,10 +173,12 @@ class Plan:
         """By the rules of the benchmark."""
         run = self.run
         truth, log = test.inputs[TARGET_ANNOTATIONS], log_folder(test.words)
+        names = self.sweep.cat_names
         words = python(
             STAGE,
             *("evaluate", test.outputs[0], "--benchmark", self.sweep.benchmark),
-            *("--split", run.split, "--shots", run.shots, "--seed", run.seed),
+            *("--split", run.split, *(("--cat-names", names) if names else ())),
+            *("--shots", run.shots, "--seed", run.seed),
             *("--truth", truth, "--out", run.evaluation),
             *(() if log is None else ("--run", log / "metrics.json")),
         )
