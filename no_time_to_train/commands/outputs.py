@@ -78,6 +78,7 @@ def write_metrics(
     seconds: Mapping[str, float],
     images: int,
     images_of_data_set: int,
+    resumed_images: int,
     limited_by: str | None,
     evaluation: Evaluation,
 ) -> None:
@@ -89,18 +90,22 @@ def write_metrics(
         seconds: Wall time by part.
         images: Targets that ran; the evaluation is of these.
         images_of_data_set: All of them.
+        resumed_images: Of those that ran, how many an earlier run has kept; the seconds are
+            without them.
         limited_by: The setting that left some out.
         evaluation: Its accuracy.
     """
+    run_now = images - resumed_images
     content = {
         "box": evaluation.box,
         "mask": evaluation.mask,
         "per_class": [asdict(result) for result in evaluation.per_class],
         "images": images,
         "images_of_data_set": images_of_data_set,
+        "resumed_images": resumed_images,
         "limited_by": limited_by,
         "seconds": {part: round(value, 3) for part, value in seconds.items()},
-        "seconds_per_image": round(seconds["segment"] / images, 4),
+        "seconds_per_image": round(seconds["segment"] / run_now, 4) if run_now else None,
         "seed": config.get("seed"),
         "versions": {"python": platform.python_version()} | versions(VERSIONS_OF),
         "config": config,

@@ -78,6 +78,12 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--export_result", type=str, help="COCO results list to write, FILE.json (test)."
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="Go on with what an earlier run of the same inputs has kept of its images, with any "
+        "number of devices; without one, begin anew (test).",
+    )
     for name in ("n_shot", "seed", "coco_semantic_split"):
         parser.add_argument(f"--{name}", type=optional, help="Names the results file.")
 
