@@ -49,6 +49,7 @@ Sam2Name = Literal[
 ]
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Orientation = Literal["auto", "shown", "stored"]
+OnBadImage = Literal["fail", "skip"]
 MAX_NAME = 100
 """Longest name of an encoder, which memories and messages repeat."""
 DOWNLOAD = "download"
@@ -379,6 +380,9 @@ class TestDataConfig:
     """Always False: the networks normalise. Kept because published configs name it."""
     with_query_points: bool = False
     """Always False: prompts are a grid. Kept because published configs name it."""
+    on_bad_image: OnBadImage = "fail"
+    """At an image that is missing or unreadable: fail ends the run, skip names it in the log and in
+    metrics.json and counts it as an image without detections."""
     class_split: str | None = None
     """A named list of classes."""
     cat_names: ClassNames | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import secrets
@@ -40,6 +41,8 @@ WRITE_FAILURES = {
 UNFINISHED = re.compile(r"\..+\.\d+(\.[0-9a-f]{8})?\.unfinished")
 STAGING_PREFIX = ".drawing_"
 LOCK = ".lock"
+HASH_CHUNK = 1 << 20
+"""Bytes read at a time for a checksum."""
 KEPT_BYTES = 100
 """Of a file's name in that of its unfinished copy, which must not be too long either."""
 
@@ -66,6 +69,22 @@ def check_regular_file(path: str | Path, what: str) -> None:
     kind = next((name for holds, name in KINDS if holds(mode)), None)
     if kind is not None:
         raise InputError(f"{what} {path} is {kind}; give the name of a file")
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file, in hexadecimal digits.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(HASH_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+    return digest.hexdigest()
 
 
 @contextmanager

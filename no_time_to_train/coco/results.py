@@ -29,15 +29,20 @@ class CompressedRle(TypedDict):
     counts: str
 
 
-class CocoRecord(TypedDict):
-    """One detected instance, as in a COCO results file."""
+class CocoBox(TypedDict):
+    """One detected box, as in a COCO results file."""
 
     image_id: int | str
     category_id: int
-    bbox: list[
-        int
-    ]  # [x, y, w, h]: first column, first row, last minus first column, last minus first row
+    # [x, y, w, h]: first column, first row, last minus first column, last minus first row;
+    # whole numbers where they are ours
+    bbox: list[int] | list[float]
     score: float
+
+
+class CocoRecord(CocoBox, total=False):
+    """One detected instance, as in a COCO results file; results of others may be boxes alone."""
+
     segmentation: CompressedRle
 
 

@@ -29,6 +29,7 @@ from no_time_to_train.pl_wrapper.sam2matcher_pl import Sam2MatcherLightningModel
 from no_time_to_train.pl_wrapper.saved_config import SavedConfig
 from no_time_to_train.pl_wrapper.stages import STAGES, check_flags
 from no_time_to_train.pl_wrapper.stages.stage import Command
+from no_time_to_train.structures import BadImage
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class NoTimeToTrainCLI(LightningCLI):
         """Check the flags, before anything is read or built."""
         self.started = time.monotonic()
         settings = self.config.test
+        parsing.apply_flags(settings)
         parsing.check_trainer(settings.trainer)
         check_flags(settings)
         prepare_outputs(self._named_outputs(), named_inputs(settings))
@@ -132,6 +134,7 @@ class NoTimeToTrainCLI(LightningCLI):
         annotations: CocoAnnotations,
         category_ids: Sequence[int],
         records: Sequence[CocoRecord],
+        bad_images: Sequence[BadImage],
     ) -> None:
         evaluation = evaluate(annotations, category_ids, records)
         logger.info("%s", evaluation.text)
@@ -146,10 +149,11 @@ class NoTimeToTrainCLI(LightningCLI):
                 "segment": self.finished - self.ready,
                 "evaluate": time.monotonic() - self.finished,
             },
-            images=len(annotations.images),
+            image_ids=list(annotations.images),
             images_of_data_set=self.model.stage.samples,
             resumed_images=len(self.model.resumption.earlier) if self.model.resumption else 0,
             limited_by=self.limited_by,
+            bad_images=bad_images,
             evaluation=evaluation,
         )
         logger.info("Metrics written to %s", path)

@@ -26,6 +26,7 @@ FLAGS = (
     "n_shot",
     "seed",
     "test_mode",
+    "on_bad_image",
 )
 MAX_WORD_LENGTH = 200
 """Characters without a space that an error message repeats."""

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import logging
 from pathlib import Path
-from typing import NoReturn
 
-from no_time_to_train.commands import COMMANDS
+from no_time_to_train.commands.command_parser import CommandParser
 from no_time_to_train.commands.downloads import download, remote_size
 from no_time_to_train.commands.progress import megabytes
 from no_time_to_train.commands.published_weights import Weights, published_weights
 from no_time_to_train.errors import InputError
 
 logger = logging.getLogger(__name__)
-
-
-class Parser(argparse.ArgumentParser):
-    """Its errors are InputErrors."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say it in a sentence.
-
-        Raises:
-            InputError: Always.
-        """
-        raise InputError(f"weights: {message}; `weights --help` shows what it takes")
 
 
 def main(arguments: list[str]) -> None:
@@ -51,13 +37,11 @@ def main(arguments: list[str]) -> None:
         _get(name, known[name].path, options.url or known[name].url)
 
 
-def _build_parser() -> Parser:
-    parser = Parser(
-        prog="run_lightening.py weights",
-        description=COMMANDS["weights"].summary,
-        epilog="Files go where the configs expect them, below ./checkpoints. A download that was "
+def _build_parser() -> CommandParser:
+    parser = CommandParser(
+        "weights",
+        "Files go where the configs expect them, below ./checkpoints. A download that was "
         "stopped goes on where it was; a file that is there is left as it is.",
-        allow_abbrev=False,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="Preset; without any, list them.")
     parser.add_argument(

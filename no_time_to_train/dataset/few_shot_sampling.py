@@ -33,13 +33,15 @@ from no_time_to_train.dataset.class_splits import (
 )
 from no_time_to_train.dataset.reference_set import ReferencePick, write_reference_set
 from no_time_to_train.dataset.script_entry import positive_int, run_script
-from no_time_to_train.errors import InputError
+from no_time_to_train.errors import InputError, listed
 from no_time_to_train.output_checks import prepare_outputs
 
 MIN_SIDE = 32
 """Smallest box side of a reference in pixels."""
 MIN_BORDER = 10
 """Smallest distance of its box from the image border in pixels."""
+MAX_SHOWN = 20
+"""Classes that a message names."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,18 +60,20 @@ def sample_references(
         categories: The wanted classes.
         n_shot: References per class.
         seed: Of the random order.
-        allow_repeats: Start over where a class has too few (as for LVIS) instead of giving up.
+        allow_repeats: The rules for LVIS, where classes may have too few: start over; where none is
+            valid, take those that are not, of an image several times too; leave out a class that
+            has none at all.
 
     Returns:
         Category id -> references, classes in the order in which the file first mentions them.
 
     Raises:
-        InputError: A class has too few valid references.
+        InputError: A class has too few valid references, or no class has any.
     """
     names = {category.id: category.name for category in categories}
     generator = random.Random(seed)
     references = {}
-    for category_id, candidates in _by_category(annotations, names).items():
+    for category_id, candidates in _by_category(annotations, names, allow_repeats).items():
         generator.shuffle(candidates)
         valid = (pick for pick in candidates if _is_valid(pick, annotations.images[pick.image_id]))
         picks = _one_per_image(valid, n_shot)
@@ -77,8 +81,18 @@ def sample_references(
             picks = _repeated(picks or _any_picks(names[category_id], candidates, n_shot), n_shot)
         references[category_id] = [ReferencePick(pick.image_id, [pick.id]) for pick in picks]
     counts = {name: len(references.get(category_id, [])) for category_id, name in names.items()}
-    _refuse_too_few(annotations.path, counts, n_shot)
+    if allow_repeats and references:
+        _warn_of_empty(annotations.path, counts)
+    else:
+        _refuse_too_few(annotations.path, counts, n_shot)
     return references
+
+
+def _warn_of_empty(path: Path, counts: Mapping[str, int]) -> None:
+    empty = [name for name, count in counts.items() if count == 0]
+    if empty:
+        names = listed(empty)
+        logger.warning("%s: %d classes without annotations left out: %s", path, len(empty), names)
 
 
 def _refuse_too_few(path: Path, counts: Mapping[str, int], n_shot: int) -> None:
@@ -86,17 +100,17 @@ def _refuse_too_few(path: Path, counts: Mapping[str, int], n_shot: int) -> None:
     if too_few:
         raise InputError(
             f"{path}: too few valid references for {n_shot} shots of "
-            f"{', '.join(too_few)}; ask for fewer shots"
+            f"{listed(too_few, MAX_SHOWN)}; ask for fewer shots"
         )
 
 
 def _by_category(
-    annotations: CocoAnnotations, wanted: Container[int]
+    annotations: CocoAnnotations, wanted: Container[int], with_impossible: bool
 ) -> dict[int, list[Annotation]]:
-    """The instances of the wanted classes, without those that Pascal VOC does not count."""
+    """The instances of the wanted classes; Pascal VOC does not count impossible ones."""
     grouped: dict[int, list[Annotation]] = {}
     for annotation in annotations.annotations:
-        if annotation.category_id in wanted and not annotation.isimpossible:
+        if annotation.category_id in wanted and (with_impossible or not annotation.isimpossible):
             grouped.setdefault(annotation.category_id, []).append(annotation)
     return grouped
 
@@ -111,9 +125,9 @@ def _one_per_image(candidates: Iterable[Annotation], count: int) -> list[Annotat
     return list(picks.values())
 
 
-def _any_picks(name: str, candidates: Iterable[Annotation], count: int) -> list[Annotation]:
+def _any_picks(name: str, candidates: Sequence[Annotation], count: int) -> list[Annotation]:
     logger.warning("%s has no valid reference; taking crowds, small or cut-off ones", name)
-    return _one_per_image(candidates, count)
+    return list(candidates[:count])
 
 
 def _repeated(picks: list[Annotation], count: int) -> list[Annotation]:
@@ -135,7 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.plot and options.img_dir is None:
         raise InputError("--plot needs the folder of the images: add --img-dir FOLDER")
     benchmark, names = benchmark_of(options.dataset), class_names(options.dataset)
-    json_file = options.json_file or data_root() / benchmark.train.annotations
+    own = benchmark.train.annotations.format(split=options.dataset, shots=options.n_shot)
+    json_file = options.json_file or data_root() / own
     prepare_outputs({"--out-path": options.out_path}, {"--json-file": json_file})
     annotations = CocoAnnotations.read(json_file)
     categories = categories_named(annotations, names)

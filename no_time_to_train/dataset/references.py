@@ -22,7 +22,8 @@ from no_time_to_train.coco.annotations import (
 from no_time_to_train.config import FillMemoryDataConfig
 from no_time_to_train.dataset.class_splits import wanted_categories
 from no_time_to_train.dataset.crops import PixelBox, crop_and_resize, crop_box
-from no_time_to_train.dataset.images import existing_paths, read_entry, to_tensor
+from no_time_to_train.dataset.image_files import existing_paths
+from no_time_to_train.dataset.images import read_entry, to_tensor
 from no_time_to_train.dataset.reference_set import ReferencePick, read_reference_set
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.structures import Reference

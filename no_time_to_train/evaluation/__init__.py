@@ -24,6 +24,8 @@ class EvaluatorRow:
     and the results; raises InputError where they cannot be compared."""
     summary: str
     """One line of the help."""
+    needs_masks: bool = False
+    """Whether results that are boxes alone cannot be measured."""
 
     def load(self) -> Evaluator:
         """Import the function."""
@@ -32,5 +34,23 @@ class EvaluatorRow:
         return evaluator
 
 
-EVALUATORS: dict[str, EvaluatorRow] = {}
+EVALUATORS: dict[str, EvaluatorRow] = {
+    "coco": EvaluatorRow(
+        "few_shot:evaluate_coco", "COCO few-shot: nAP, nAP50 and nAP75 of boxes and masks."
+    ),
+    "coco20i": EvaluatorRow(
+        "semantic:evaluate_coco20i",
+        "COCO-20i: mIoU of label maps over the whole data set, and the number as published.",
+        needs_masks=True,
+    ),
+    "cdfsod": EvaluatorRow("few_shot:evaluate_cdfsod", "CD-FSOD: mAP of boxes and masks."),
+    "lvis": EvaluatorRow(
+        "lvis:evaluate_lvis",
+        "LVIS: AP of rare, common and frequent classes by its own protocol, and AP as published.",
+    ),
+    "voc": EvaluatorRow(
+        "voc:evaluate_voc",
+        "Pascal VOC: AP of boxes at IoU 0.5, difficult objects ignored.",
+    ),
+}
 """By name, as `evaluate --metrics NAME` takes it."""

@@ -41,9 +41,13 @@ class Journal:
     Args:
         folder: Of the run.
         rank: This process.
+        seconds: Of work, less than which is not written on its own.
     """
 
-    def __init__(self, folder: Path, rank: int) -> None:
+    def __init__(self, folder: Path, rank: int, seconds: float = 0) -> None:
+        self._seconds = seconds
+        self._lines = b""
+        self._flushed = time.monotonic()
         self.path = folder / f"{rank}.{secrets.token_hex(4)}.jsonl"
         self._descriptor: int | None = None
         self._synced = time.monotonic()
@@ -58,33 +62,45 @@ class Journal:
         Raises:
             InputError: The disk is full, or otherwise takes no more.
         """
-        line = json.dumps({"index": index, **payload}).encode() + b"\n"
+        self._lines += json.dumps({"index": index, **payload}).encode() + b"\n"
+        if time.monotonic() - self._flushed >= self._seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has been collected.
+
+        Raises:
+            InputError: The disk is full, or otherwise takes no more.
+        """
+        self._flushed = time.monotonic()
+        lines, self._lines = self._lines, b""
         try:
-            if self._descriptor is None:
+            if lines and self._descriptor is None:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
                 self._descriptor = os.open(self.path, flags, 0o666)
-            while line:
-                line = line[os.write(self._descriptor, line) :]
-            if time.monotonic() - self._synced > SYNC_SECONDS:
+            while lines and self._descriptor is not None:
+                lines = lines[os.write(self._descriptor, lines) :]
+            if self._descriptor and time.monotonic() - self._synced > SYNC_SECONDS:
                 self._sync(self._descriptor)
         except OSError as error:
             raise self._failure(error) from error
 
     def close(self) -> None:
-        """Leave the file as it is.
+        """Write the rest, if there is a file at all.
 
         Raises:
             InputError: The disk has not taken all of it.
         """
         if self._descriptor is None:
             return
-        descriptor, self._descriptor = self._descriptor, None
         try:
-            self._sync(descriptor)
+            self.flush()
+            self._sync(self._descriptor)
         except OSError as error:
             raise self._failure(error) from error
         finally:
-            os.close(descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def _sync(self, descriptor: int) -> None:
         os.fdatasync(descriptor)

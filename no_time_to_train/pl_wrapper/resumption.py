@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
+from no_time_to_train import termination
 from no_time_to_train.distributed import gather_everywhere
 from no_time_to_train.errors import InputError
 from no_time_to_train.pl_wrapper.journal import (
@@ -57,6 +61,8 @@ class Resumption(Callback):
         self._outputs = [str(path) for path in outputs]
         self._identity: RunIdentity | None = None
         self._run: UnfinishedRun | None = None
+        self.count: Callable[[], int] = lambda: len(self.earlier)
+        """How many are finished, on all ranks together."""
 
     @property
     def identity(self) -> RunIdentity:
@@ -137,12 +143,30 @@ class Resumption(Callback):
         folder = gather_everywhere(here)["folder"]
         self.count = LineCounter(folder, len(self.earlier))
         if self.remaining[trainer.global_rank :: trainer.world_size]:
-            self.stage.journal = Journal(folder, trainer.global_rank)
+            self.stage.journal = Journal(folder, trainer.global_rank, self.stage.keep_seconds)
+        if trainer.is_global_zero:
+            termination.describe_kept(self._describe_kept)
+        termination.begin_steps()
+
+    def on_test_batch_start(self, *_: Any) -> None:
+        """End here where a signal came while the batch was read."""
+        self._stop_where_wanted()
+
+    def on_test_batch_end(self, *_: Any) -> None:
+        """End here where a signal came meanwhile."""
+        self._stop_where_wanted()
+
+    def _stop_where_wanted(self) -> None:
+        if termination.stop_wanted():
+            self.stage.settle()
+            self._flush()
+            termination.stop_here()
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close it, before the ranks' results are gathered."""
         self.stage.settle()
         self._close()
+        termination.end_steps()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -150,34 +174,42 @@ class Resumption(Callback):
         """Say what the run leaves for --resume."""
         with suppress(Exception):  # there is one already, perhaps the same
             self.stage.settle()
+            self._flush()
         with suppress(InputError):
             self._close()
-        self._leave()
+        termination.end_steps()
+        termination.describe_kept(None)
+        if text := self._describe_kept():
+            logger.info("%s", text)
+        if self._run is not None:
+            self._run.unlock()
+
+    def _flush(self) -> None:
+        if self.stage.journal is not None:
+            self.stage.journal.flush()
 
     def _close(self) -> None:
         journal, self.stage.journal = self.stage.journal, None
         if journal is not None:
             journal.close()
 
-    def _leave(self) -> None:
-        """Nothing, where there is nothing to go on with."""
+    def _describe_kept(self) -> str:
+        """How much of the run is left for --resume; where that is nothing, it leaves no trace."""
         if self._run is None:
-            return
-        count, run = self._run.count(), self._run
+            return ""
+        count = self.count()
         if count == 0:
-            run.remove()
-            return
-        run.unlock()
-        logger.info(
-            "%d of %d %s are kept in %s; the same command with --resume goes on with them",
-            *(count, len(self.positions), self.stage.unit, run.folder),
-        )
+            self._run.remove()
+            return ""
+        of_all = f"{count} of {len(self.positions)} {self.stage.unit} are kept"
+        return f"{of_all}, go on with: {resuming_command() or 'the same command and --resume'}"
 
     @rank_zero_only
     def forget(self) -> None:
         """Remove what was kept, now that all is stored, and earlier runs that have no more."""
         if self._run is None:
             return
+        termination.describe_kept(None)
         self._run.remove()
         done = set(self.positions)
         for run in unfinished_runs(self.folder):
@@ -189,3 +221,11 @@ def unfinished_folder(trainer: Trainer) -> Path:
     """Where the unfinished runs of a trainer are kept."""
     save_dir: Any = trainer.logger.save_dir if trainer.logger else None
     return Path(save_dir or trainer.default_root_dir) / FOLDER
+
+
+def resuming_command() -> str | None:
+    """The command line that goes on with this run; None where a launcher has made this one."""
+    launched = "TORCHELASTIC_RUN_ID" in os.environ or os.environ.get("SLURM_NTASKS", "1") != "1"
+    if launched or sys.argv[1:2] != ["test"] or sys.orig_argv[-len(sys.argv) + 1 :] != sys.argv[1:]:
+        return None
+    return shlex.join([*sys.orig_argv, *(["--resume"] if "--resume" not in sys.argv else [])])

@@ -113,6 +113,7 @@ def test_errors_and_help__come_before_pytorch_is_imported(photos_dir: Path) -> N
         "dinov2_large": ["weights"],
         "did you mean dinov2_large?": ["weights", "dinov2_larg"],
         "did you mean test?": ["tset"],
+        "did you mean voc?": ["evaluate", "x.json", "--benchmark", "vocs"],
         "--trainer.NAME": ["test", "--help"],
         "--model.model_cfg.name": ["test", "--model.help"],
         "no --config was given": ["test"],
@@ -134,6 +135,10 @@ def test_errors_and_help__come_before_pytorch_is_imported(photos_dir: Path) -> N
             *(f"{MODEL}proposer_cfg.file", "no.json"),
         ],
         "there is no folder nowhere": ["test", *stage, f"{DATA}test.root", "nowhere"],
+        "x.json: there is no such file": [
+            *("evaluate", "x.json", "--benchmark", "coco", "--split", "coco"),
+            *("--truth", "x.json"),
+        ],
     }
     results = run_light([*cases.values(), *with_numpy.values()])
     for number, (words, (_, out, heavy)) in enumerate(

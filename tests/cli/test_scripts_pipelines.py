@@ -30,9 +30,9 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(script: str, *arguments: str, **variables: str) -> str:
+def run(python: str, script: str, *arguments: str, **variables: str) -> str:
     # One thread: threads cost more than they save with networks this small.
-    environment = os.environ | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1"} | variables
+    environment = os.environ | {"PYTHON": python, "OMP_NUM_THREADS": "1"} | variables
     done = subprocess.run(
         ["bash", str(ROOT / script), *arguments, *QUICK],
         env=environment,
@@ -74,10 +74,12 @@ def write_miniature_coco(root: Path, names: list[str]) -> None:
         (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
 
 
-def test_few_shot_full_pipeline__miniature_coco_on_a_cpu(working_folder: Path) -> None:
+def test_few_shot_full_pipeline__miniature_coco_on_a_cpu(
+    working_folder: Path, warm_python: str
+) -> None:
     write_miniature_coco(working_folder / "data" / "coco", class_names("few_shot_classes"))
     config = ROOT / "no_time_to_train" / "new_exps" / "coco_fewshot_10shot_Sam2L.yaml"
-    output = run("few_shot_full_pipeline.sh", str(config), "1", "cpu", "33")
+    output = run(warm_python, "few_shot_full_pipeline.sh", str(config), "1", "cpu", "33")
     assert "BBOX RESULTS:" in output
     assert "SEGM RESULTS:" in output
     results = working_folder / "work_dirs" / "few_shot_results"
@@ -96,6 +98,7 @@ def test_cdfsod_pipeline__boxes_become_masks_and_results(working_folder: Path) -
         shutil.copytree(ROOT / "photos" / "images", folder / part)
         shutil.copy(ROOT / "photos" / "annotations" / source, folder / "annotations" / name)
     output = run(
+        sys.executable,
         "scripts/matching_cdfsod_pipeline.sh",
         *("MINI", "2", "cpu", "motorcycle,coin", "2"),
         *("--export_result", "results.json"),

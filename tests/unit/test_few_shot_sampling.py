@@ -96,6 +96,49 @@ def test_sample_references__takes_invalid_ones_where_nothing_else_is_left(
     ]
 
 
+def test_sample_references__takes_invalid_ones_of_one_image_too(tmp_path: Path) -> None:
+    crowds = boats({"iscrowd": 1}, {"iscrowd": 1, "image_id": 0}, {"iscrowd": 1, "image_id": 0})
+    picks = sample(tmp_path, crowds, 2, allow_repeats=True)[9]
+    assert len({pick.ann_ids[0] for pick in picks}) == 2
+    assert [pick.img_id for pick in picks] == [0, 0]
+
+
+@pytest.mark.parametrize(("count", "n_shot"), [(1, 4), (2, 5), (3, 5), (4, 5), (5, 5), (6, 5)])
+@pytest.mark.parametrize("change", [{}, {"iscrowd": 1}], ids=["valid", "invalid"])
+def test_sample_references__appends_entry_after_entry(
+    tmp_path: Path, count: int, n_shot: int, change: dict[str, Any]
+) -> None:
+    picks = sample(tmp_path, boats(*[change] * count), n_shot, allow_repeats=True)[9]
+    filled = picks[: min(count, n_shot)]
+    assert len({pick.img_id for pick in filled}) == len(filled)
+    for entry in filled:  # as the published sampler fills up: the list grows while it is walked
+        if len(filled) < n_shot:
+            filled.append(entry)
+    assert picks == filled
+
+
+def test_sample_references__of_lvis_may_be_impossible_ones(tmp_path: Path) -> None:
+    content = boats({"isimpossible": 1})
+    assert sample(tmp_path, content, 1, allow_repeats=True) == {9: [ReferencePick(0, [0])]}
+
+
+def test_sample_references__leaves_out_classes_of_lvis_without_annotations(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = boats({})
+    content["categories"] += [{"id": 16, "name": "bird"}, {"id": 3, "name": "ox"}]
+    with caplog.at_level(logging.WARNING):
+        assert list(sample(tmp_path, content, 1, allow_repeats=True)) == [9]
+    (message,) = caplog.messages
+    assert message.endswith("coco.json: 2 classes without annotations left out: bird, ox")
+
+
+def test_sample_references__needs_one_annotation_of_lvis_at_least(tmp_path: Path) -> None:
+    content = boats({}) | {"annotations": []}
+    with pytest.raises(InputError, match=r"1 shots of boat \(0\); ask for fewer"):
+        sample(tmp_path, content, 1, allow_repeats=True)
+
+
 def test_sample_references__needs_image_sizes(tmp_path: Path) -> None:
     content = boats({})
     del content["images"][0]["height"]

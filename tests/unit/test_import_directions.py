@@ -57,6 +57,7 @@ TOOLS = {  # tools in dataset/ and what they import inside their main
     ("sam_bbox_to_segm_batch.py", "proposers"),
     ("sam_bbox_to_segm_batch.py", "visualization"),
     ("few_shot_sampling.py", "visualization"),
+    ("coco_inst_to_segm.py", "evaluation"),
 }
 DRAWING = {"cv2", "matplotlib"}
 MAY_USE_CV2 = ("polygons.py",)  # contours, not drawing

@@ -27,10 +27,11 @@ from no_time_to_train.pl_wrapper import checks
 from no_time_to_train.pl_wrapper.journal import Journal, Payload
 from no_time_to_train.pl_wrapper.setting_checks import check_image_size
 from no_time_to_train.pl_wrapper.stages import STAGES
+from no_time_to_train.structures import BadImage
 
 logger = logging.getLogger(__name__)
 
-Measure = Callable[[CocoAnnotations, Sequence[int], Sequence[CocoRecord]], None]
+Measure = Callable[[CocoAnnotations, Sequence[int], Sequence[CocoRecord], Sequence[BadImage]], None]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Command:
     """The setting that let fewer batches run than there are."""
     measure: Measure
     """Compares results with the annotations of the images that ran, for categories by id, and
-    reports the accuracy."""
+    reports the accuracy, and which of these images could not be read."""
 
 
 class Stage(ABC, Callback):
@@ -59,6 +60,8 @@ class Stage(ABC, Callback):
     """Whether a part of the batches will do."""
     unit: ClassVar[str | None] = None
     """What its samples are called, where finished ones are kept for a run that goes on."""
+    keep_seconds: ClassVar[float] = 0
+    """Of work, less than which is not worth a file."""
     data: ReferenceDataset | TargetDataset | None = None
     """What batches are made of; None for a stage that is a single step without images."""
     journal: Journal | None = None

@@ -11,10 +11,10 @@ from lightning.pytorch.utilities import rank_zero_only
 from no_time_to_train.coco.annotations import CocoAnnotations, image_path
 from no_time_to_train.coco.results import CocoRecord, to_records, warn_if_all_below, write_records
 from no_time_to_train.config import DatasetsConfig, ModelConfig, TestMode
-from no_time_to_train.dataset.images import existing_paths
+from no_time_to_train.dataset.image_files import existing_paths
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.distributed import gather_to_first
-from no_time_to_train.errors import naming
+from no_time_to_train.errors import InputError, naming
 from no_time_to_train.networks import WeightsError
 from no_time_to_train.pl_wrapper import checks
 from no_time_to_train.pl_wrapper.background_writer import BackgroundWriter
@@ -23,7 +23,7 @@ from no_time_to_train.pl_wrapper.prediction_visualizations import write_visualiz
 from no_time_to_train.pl_wrapper.stages.outputs import result_outputs
 from no_time_to_train.pl_wrapper.stages.stage import Command, Stage
 from no_time_to_train.proposers import build_proposer
-from no_time_to_train.structures import Prediction, Target
+from no_time_to_train.structures import BadImage, Prediction, Target
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ class Test(Stage):
         self.category_ids = [category.id for category in self.data.categories]
         self.records: dict[int, list[CocoRecord]] = {}
         """Results by position in the data set."""
+        self.bad_images: dict[int, BadImage] = {}
+        """Those that could not be read, by position in the data set; their results are empty."""
         self.best_score = 0.0
         """Of all proposals, dropped ones included."""
         self._writer = BackgroundWriter()
@@ -77,13 +79,17 @@ class Test(Stage):
                 side, images = self.dataset_cfgs.test.image_size, self.data.annotations.images
                 self.segmenter.proposer = build_proposer(self.model_cfg, side, images)
 
-    def step(self, batch: list[Target]) -> None:
+    def step(self, batch: list[Target | BadImage]) -> None:
         """Segment some targets; their results are encoded while the next ones are segmented."""
-        predictions = self.segmenter.segment(batch)
+        targets = [each for each in batch if isinstance(each, Target)]
+        predictions = self.segmenter.segment(targets) if targets else []
         assert self.segmenter.proposer is not None
         self.best_score = max(self.best_score, self.segmenter.proposer.best_score)
-        for target, prediction in zip(batch, predictions, strict=True):
+        for target, prediction in zip(targets, predictions, strict=True):
             self._writer.call(self._record, target, prediction.cpu(), self.best_score)
+        for bad in (each for each in batch if isinstance(each, BadImage)):
+            self.bad_images[bad.index] = bad
+            self.records[bad.index] = []
 
     def _record(self, target: Target, prediction: Prediction, best_score: float) -> None:
         records = to_records(prediction, target.image_id, self.category_ids)
@@ -104,20 +110,40 @@ class Test(Stage):
         """Give rank 0 all results, in data set order."""
         self.settle()
         self.records = gather_to_first(self.records)
+        self.bad_images = gather_to_first(self.bad_images)
         self.best_score = max(gather_to_first({self.best_score: None}), default=0.0)
 
     @rank_zero_only
     def store(self, command: Command) -> None:
         """Write results, measure them, and draw them where that is wanted."""
+        self._check_read()
         records = [record for image in self.records.values() for record in image]
         for path in result_outputs(command.settings).values():
             write_records(path, records)
             logger.info("%d results written to %s", len(records), path)
         annotations = self._annotations_of_run(command.limited_by)
         self._warn_if_empty()
-        command.measure(annotations, self.category_ids, records)
+        bad = list(self.bad_images.values())
+        command.measure(annotations, self.category_ids, records, bad)
+        if bad:
+            logger.warning(
+                "%d of %d images could not be read and count as without detections",
+                *(len(bad), len(self.records)),
+            )
         if self.model_cfg.test.online_vis:
-            self._draw(annotations, records)
+            self._draw(self._readable(annotations), records)
+
+    def _check_read(self) -> None:
+        """Refuse to measure a run that has seen no image."""
+        if len(self.bad_images) == len(self.records):
+            raise InputError(
+                f"none of {len(self.records)} images could be read, so there are no results; of "
+                f"the first one: {next(iter(self.bad_images.values())).reason}"
+            )
+
+    def _readable(self, annotations: CocoAnnotations) -> CocoAnnotations:
+        bad = {each.image_id for each in self.bad_images.values()}
+        return annotations.restricted_to([key for key in annotations.images if key not in bad])
 
     def _annotations_of_run(self, limited_by: str | None) -> CocoAnnotations:
         """The ground truth of the images that ran."""

@@ -1,0 +1,189 @@
+"""`evaluate`: stored results by a benchmark's rules, or one line that says why not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from no_time_to_train.dataset.benchmarks import BENCHMARKS, Benchmark, Images
+from no_time_to_train.dataset.class_splits import class_names
+from no_time_to_train.evaluation import EVALUATORS, EvaluatorRow
+from tests.cli.conftest import Outcome, run_command, segment
+from tests.cli.test_wrong_settings import assert_one_line
+from tests.unit.coco_files import annotation, document
+
+BOX = [10, 10, 10, 10]
+MASK = {"size": [40, 60], "counts": [10 * 40 + 10, *[10, 30] * 9, 10, 40 * 40 + 20]}
+"""The polygon of `annotation`: columns and rows 10 to 19."""
+RESULTS = ("results.json", "--benchmark", "coco", "--split", "few_shot_classes")
+
+
+def found(image_id: int = 7, category_id: int = 16, score: float = 0.9, **changes: Any) -> dict:
+    entry = {"image_id": image_id, "category_id": category_id, "score": score, "bbox": BOX}
+    return {**entry, "segmentation": MASK, **changes}
+
+
+@pytest.fixture
+def data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """COCO with two birds, one in each image, and all novel classes by name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATASETS_ROOT", "sets")
+    names = [name for name in class_names("few_shot_classes") if name != "bird"]
+    categories = [{"id": 100 + n, "name": name} for n, name in enumerate(names)]
+    truth = document(
+        annotations=[annotation(0, 7, 16), annotation(1, 3, 16)],
+        categories=[{"id": 16, "name": "bird"}, {"id": 1, "name": "zebra"}, *categories],
+    )
+    path = tmp_path / "sets/coco/annotations/instances_val2017.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(truth))
+    return tmp_path
+
+
+def evaluate(records: Any, *arguments: str) -> Outcome:
+    """Write a list of results and measure it."""
+    text = records if isinstance(records, str) else json.dumps(records)
+    Path("results.json").write_text(text)
+    return run_command("evaluate", *(arguments or RESULTS))
+
+
+def written(path: str = "evaluation.json") -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(Path(path).read_text())
+    return content
+
+
+def checksum(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def test_evaluate__writes_numbers_by_the_names_of_the_paper(data_set: Path) -> None:
+    other = found(category_id=1)
+    outcome = evaluate([found(), other], *RESULTS, "--shots", "30", "--seed", "33")
+    assert outcome.code == 0, outcome.err
+    content = written()
+    half = pytest.approx(51 / 101)  # one of two: precision 1 at 51 of 101 recall thresholds
+    numbers = content["numbers"]
+    assert list(numbers)[:3] == ["box nAP", "box nAP50", "box nAP75"]
+    assert len(numbers) == 24
+    assert numbers["box nAP"] == numbers["mask nAP50"] == half
+    assert numbers["mask AR100"] == 0.5
+    assert numbers["mask APl"] is None
+    known = {key: content[key] for key in ("benchmark", "title", "split", "shots", "seed")}
+    assert list(known.values()) == ["coco", "COCO", "few_shot_classes", 30, 33]
+    assert (content["metrics"], content["images"], content["bad_images"]) == ("coco", 2, [])
+    truth = "sets/coco/annotations/instances_val2017.json"
+    assert content["files"] == {
+        "results": {"path": "results.json", "sha256": checksum("results.json")},
+        "truth": {"path": truth, "sha256": checksum(truth)},
+    }
+    (bird,) = [row for row in content["per_class"] if row["name"] == "bird"]
+    assert (bird["instances"], bird["box_ap"]) == (2, half)
+    assert "Results of classes outside of few_shot_classes that are left out: 1" in outcome.out
+    assert "box nAP: 50.5" in outcome.out
+
+
+def test_evaluate__boxes_alone_have_no_mask_numbers(data_set: Path) -> None:
+    box = {key: value for key, value in found().items() if key != "segmentation"}
+    outcome = evaluate([box | {"image_id": 3}, box])
+    assert outcome.code == 0, outcome.err
+    numbers = written()["numbers"]
+    assert numbers["box nAP"] == pytest.approx(1)
+    assert numbers["mask nAP"] is None
+    assert "the results are boxes without masks" in outcome.out
+
+
+def test_evaluate__masks_may_be_polygons_or_compressed(data_set: Path) -> None:
+    from pycocotools import mask as rle_codec
+
+    compressed = rle_codec.frPyObjects(MASK, 40, 60)
+    compressed["counts"] = compressed["counts"].decode()
+    polygon = [[10, 10, 20, 10, 20, 20, 10, 20]]
+    evaluate([found(segmentation=compressed), found(3, segmentation=polygon)])
+    assert written()["numbers"]["mask nAP"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        ("[", ["cut off"]),
+        ({}, ["expected a list of COCO results, got an object"]),
+        ([3], ["entry 0 must be an object"]),
+        ([found(), found(8)], ["entry 1 belongs to image 8", "instances_val2017.json"]),
+        ([found(category_id=2)], ["entry 0 has the category 2"]),
+        ([found(category_id="16")], ["entry 0 has the category '16'"]),
+        ("[" + json.dumps(found()).replace("0.9", "NaN") + "]", ['"score" must be a finite']),
+        ([found(bbox=None)], ["entry 0 has no box"]),
+        ([found(bbox=[1, 1, -3, 4])], ["entry 0 has no box"]),
+        ([found(segmentation={**MASK, "size": [60, 40]})], ["a.png", "[60, 40]", "[40, 60]"]),
+        ([found(segmentation={"size": [40, 60], "counts": "0"})], ["RLE counts for 0 pixels"]),
+        ([found(), found(segmentation=None)], ["1 of 2 results have a segmentation"]),
+    ],
+)
+def test_results__that_would_give_a_wrong_number_are_one_line(
+    data_set: Path, records: Any, words: list[str]
+) -> None:
+    assert_one_line(evaluate(records), "results.json", *words)
+    assert not Path("evaluation.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--benchmark", "cocoa"], ["no benchmark 'cocoa'", "did you mean coco?"]),
+        (["--benchmark", "coco"], ["several splits", "--split coco|default_classes|few_shot"]),
+        (
+            ["--benchmark", "coco", "--split", "few_shot_clases"],
+            ["no split of coco 'few_shot_clases'", "did you mean few_shot_classes?"],
+        ),
+        ([*RESULTS[1:], "--metrics", "cocos"], ["no row of metrics 'cocos'", "mean coco?"]),
+        ([*RESULTS[1:], "--truth", "none.json"], ["none.json", "no such file"]),
+        ([*RESULTS[1:], "--out", "results.json"], ["--out results.json", "RESULTS"]),
+        ([*RESULTS[1:], "--seed", "-1"], ["--seed", "0 or more"]),
+        ([*RESULTS[1:], "--run", "results.json"], ["is not the metrics.json of a `test` run"]),
+        (["--split", "few_shot_classes"], ["evaluate: ", "--benchmark", "--help"]),
+    ],
+)
+def test_arguments__that_do_not_fit_are_one_line(
+    data_set: Path, arguments: list[str], words: list[str]
+) -> None:
+    assert_one_line(evaluate([found()], "results.json", *arguments), *words)
+    assert not Path("evaluation.json").exists()
+
+
+def test_evaluation__of_another_file_stays(data_set: Path) -> None:
+    assert evaluate([found()]).code == evaluate([found()]).code == 0
+    Path("results.json").rename("other.json")
+    before = written()
+    refused = run_command("evaluate", "other.json", *RESULTS[1:])
+    assert_one_line(refused, "evaluation.json is the evaluation of results.json", "--out")
+    assert written() == before
+
+
+@pytest.mark.parametrize("limit", ["1", "2"])
+def test_made_up_benchmark__gives_what_the_run_itself_measured(
+    memories_dir: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    Path("classes.txt").write_text("coin\nmotorcycle\n")
+    targets = Images("photos/annotations/{split}_targets.json", "photos/images")
+    row = Benchmark("Photos", {"custom": Path("classes.txt")}, targets, targets, "", "mine", (), ())
+    monkeypatch.setitem(BENCHMARKS, "photos", row)
+    monkeypatch.setitem(EVALUATORS, "mine", EvaluatorRow("few_shot:evaluate_cdfsod", "Mine."))
+    monkeypatch.setenv("DATASETS_ROOT", ".")
+    run = segment("--export_result", "results.json", "--trainer.limit_test_batches", limit)
+    assert run.code == 0, run.err
+    (metrics,) = memories_dir.rglob("metrics.json")
+    arguments = ("results.json", "--benchmark", "photos", "--run", str(metrics))
+    outcome = run_command("evaluate", *arguments)
+    assert outcome.code == 0, outcome.err
+    content, measured = written(), json.loads(metrics.read_text())
+    numbers = content["numbers"]
+    for kind in ("box", "mask"):
+        assert numbers[f"{kind} mAP"] == measured[kind]["AP"]
+        assert numbers[f"{kind} AR100"] == measured[kind]["AR100"]
+    assert numbers["box AR100"] > 0
+    assert (content["metrics"], content["images"]) == ("mine", int(limit))
+    assert content["limited_by"] == measured["limited_by"]
