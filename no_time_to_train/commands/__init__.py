@@ -50,6 +50,10 @@ COMMANDS = {
         "no_time_to_train.commands.evaluate",
         "Measure a stored list of COCO results by the rules of a benchmark.",
     ),
+    "summary": Command(
+        "no_time_to_train.commands.summary",
+        "Show every evaluated run below some folders as tables, beside the published numbers.",
+    ),
 }
 
 
