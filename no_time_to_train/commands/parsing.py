@@ -81,8 +81,8 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="Go on with what an earlier run of the same inputs has kept of its images, with any "
-        "number of devices; without one, begin anew (test).",
+        help="Go on where a run of the same inputs was ended, with any number of devices; without "
+        "one, begin anew (fill_memory, test; the others take seconds and always begin anew).",
     )
     for name in ("n_shot", "seed", "coco_semantic_split"):
         parser.add_argument(f"--{name}", type=optional, help="Names the results file.")

@@ -178,7 +178,6 @@ class Resumption(Callback):
         with suppress(InputError):
             self._close()
         termination.end_steps()
-        termination.describe_kept(None)
         if text := self._describe_kept():
             logger.info("%s", text)
         if self._run is not None:

@@ -37,9 +37,10 @@ FILES_OF = {
     "targets": ("dataset_cfgs.test.json_file",),
 }
 """The settings that name files whose content matters, and not their place."""
-WITHOUT_EFFECT = {
+WITHOUT_EFFECT = {  # on what is kept
     "dataset_cfgs.fill_memory.name",
     "dataset_cfgs.test.name",
+    "dataset_cfgs.test.on_bad_image",
     "model_cfg.sam2_infer_cfgs.testing_point_bs",
 }
 KINDS = {
