@@ -50,6 +50,10 @@ COMMANDS = {
         "no_time_to_train.commands.evaluate",
         "Measure a stored list of COCO results by the rules of a benchmark.",
     ),
+    "episodes": Command(
+        "no_time_to_train.commands.episodes",
+        "Measure few-shot segmentation by episodes of one class and one query, as COCO-20i has it.",
+    ),
 }
 
 
