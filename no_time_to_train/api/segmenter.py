@@ -32,15 +32,17 @@ from no_time_to_train.config import (
     Sam2Name,
 )
 from no_time_to_train.dataset.class_splits import class_names as class_names_of
-from no_time_to_train.dataset.crops import crop_and_resize, crop_box
+from no_time_to_train.dataset.crop_boxes import crop_box
+from no_time_to_train.dataset.crops import crop_and_resize
 from no_time_to_train.dataset.images import as_rgb, read_image, rgb_from_array, to_tensor
 from no_time_to_train.dataset.instance_masks import to_mask
 from no_time_to_train.dataset.targets import to_target
 from no_time_to_train.encoders import build_encoder, input_size
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.files import check_regular_file
-from no_time_to_train.memory.bank import EncoderSpec, Memory
+from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.checkpoint import read_memory, write_memory
+from no_time_to_train.memory.description import EncoderSpec
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.proposers import build_proposer
 from no_time_to_train.structures import Reference

@@ -54,6 +54,10 @@ COMMANDS = {
         "no_time_to_train.commands.episodes",
         "Measure few-shot segmentation by episodes of one class and one query, as COCO-20i has it.",
     ),
+    "summary": Command(
+        "no_time_to_train.commands.summary",
+        "Show every evaluated run below some folders as tables, beside the published numbers.",
+    ),
 }
 
 

@@ -18,6 +18,7 @@ from no_time_to_train.dataset.benchmarks import BENCHMARKS, Benchmark, data_root
 from no_time_to_train.dataset.script_entry import positive_int
 from no_time_to_train.errors import InputError
 from no_time_to_train.evaluation import EVALUATORS
+from no_time_to_train.evaluation.scores import percent
 from no_time_to_train.files import atomic_write, sha256
 from no_time_to_train.output_checks import prepare_outputs
 
@@ -66,7 +67,7 @@ def main(arguments: list[str]) -> None:
         json.dump(content, file, indent=2)
         file.write("\n")
     name, value = next(iter(scores.numbers.items()))
-    logger.info("%s: %s", name, "no ground truth" if value is None else f"{100 * value:.1f}")
+    logger.info("%s: %s", name, "no ground truth" if value is None else percent(value))
     logger.info("%s written", out)
 
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import shlex
-import sys
 from collections.abc import Iterable, Sequence
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
-from no_time_to_train import termination
 from no_time_to_train.commands.command_parser import CommandParser, check_known, whole_number
-from no_time_to_train.commands.pipeline.command_lines import python
+from no_time_to_train.commands.pipeline.cdfsod import CdfsodPlan
+from no_time_to_train.commands.pipeline.command_lines import STAGE, python
 from no_time_to_train.commands.pipeline.devices import parse_devices
 from no_time_to_train.commands.pipeline.plan import Plan
-from no_time_to_train.commands.pipeline.runner import DryRunner, Runner, StepFailed
+from no_time_to_train.commands.pipeline.preparation import preparations
+from no_time_to_train.commands.pipeline.runner import DryRunner, Runner
+from no_time_to_train.commands.pipeline.session import Session
 from no_time_to_train.commands.pipeline.sweep import Sweep, check_template
 from no_time_to_train.dataset.benchmarks import BENCHMARKS
 from no_time_to_train.dataset.script_entry import positive_int
 
-logger = logging.getLogger(__name__)
+PLANS = {"cdfsod": CdfsodPlan}
+"""For benchmarks whose commands differ."""
 
 Value = TypeVar("Value")
 
@@ -41,16 +42,12 @@ def main(arguments: list[str]) -> None:
     own, stage_arguments = _split_at_dashes(arguments)
     options = _build_parser().parse_args(own)
     sweep = _sweep(options, stage_arguments)
-    plans = [Plan(run) for run in sweep.runs()]
-    runner = DryRunner() if options.dry_run else Runner()
-    again = shlex.join(python("run_lightening.py", "reproduce", *arguments))
-    failed = _run_all(plans, runner, options.keep_going, again)
-    if failed:
-        names = "; ".join(name for name, _ in failed)
-        _leave(
-            failed[0][1].code,
-            f"{len(failed)} of {len(plans)} runs failed ({names}); go on with: {again}",
-        )
+    plans = [PLANS.get(sweep.benchmark, Plan)(run) for run in sweep.runs()]
+    again = shlex.join(python(STAGE, "reproduce", *arguments))
+    session = Session(DryRunner() if options.dry_run else Runner(), again)
+    session.prepare(preparations(sweep))
+    if not options.prepare:
+        session.run(sweep, plans, options.keep_going)
 
 
 def _split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -83,13 +80,13 @@ def _build_parser() -> CommandParser:
     add("--folder", metavar="TEMPLATE", help="Of a run, with {split}, {shots} and {seed} in it.")
     add("--config", nargs="+", metavar="FILE", help="Settings in place of the published YAML.")
     add("--plot", action="store_true", help="Draw the references, too.")
+    add("--cat-names", metavar="A,B", help="Classes in place of those of the split.")
     add(
-        "--test-arguments",
-        type=shlex.split,
-        default=[],
-        metavar="TEXT",
-        help="For the stage that segments the targets, such as '--on_bad_image skip'.",
+        "--few-shot-files",
+        metavar="FOLDER",
+        help="References of TFA or DeFRCN in place of drawn ones; {shots} and {seed} may be in it.",
     )
+    add("--prepare", action="store_true", help="Make the files of the data set; run nothing else.")
     add("--keep-going", action="store_true", help="When a run fails, go on with the others.")
     add("--dry-run", action="store_true", help="Print the commands; run none.")
     return parser
@@ -100,7 +97,8 @@ def _sweep(options: argparse.Namespace, stage_arguments: tuple[str, ...]) -> Swe
     row = BENCHMARKS[options.benchmark]
     splits = options.splits or row.usual_splits or tuple(row.splits)
     for split in splits:
-        check_known(split, row.splits, f"split of {options.benchmark}")
+        if options.cat_names is None:
+            check_known(split, row.splits, f"split of {options.benchmark}")
     sweep = Sweep(
         options.benchmark,
         _each_once(splits),
@@ -110,38 +108,16 @@ def _sweep(options: argparse.Namespace, stage_arguments: tuple[str, ...]) -> Swe
         options.folder or row.folder,
         configs=tuple(options.config or ()),
         stage_arguments=stage_arguments,
-        test_arguments=tuple(options.test_arguments),
         plot=options.plot,
         launcher=tuple(options.launcher),
         nodes=options.nodes,
+        cat_names=options.cat_names,
+        few_shot_files=options.few_shot_files,
     )
-    check_template(sweep.folder)
+    check_template("--folder", sweep.folder)
+    check_template("--few-shot-files", sweep.few_shot_files or "")
     return sweep
 
 
 def _each_once(values: Iterable[Value]) -> tuple[Value, ...]:
     return tuple(dict.fromkeys(values))
-
-
-def _run_all(
-    plans: Sequence[Plan], runner: DryRunner | Runner, keep_going: bool, again: str
-) -> list[tuple[str, StepFailed]]:
-    """Run after run; those that failed are returned where the others are to go on."""
-    failed = []
-    for plan in plans:
-        logger.info("# %s", plan.run.name)
-        try:
-            runner.run(plan.steps())
-        except StepFailed as failure:
-            sentence = f"{plan.run.name}: {failure}"
-            if not keep_going:
-                _leave(failure.code, f"{sentence}; when its cause is gone, go on with: {again}")
-            logger.warning("# %s; going on with the others", sentence)
-            failed.append((plan.run.name, failure))
-    return failed
-
-
-def _leave(code: int, sentence: str) -> NoReturn:
-    with termination.signals_deferred():
-        sys.stderr.write(f"error: {sentence}\n")
-    sys.exit(code)

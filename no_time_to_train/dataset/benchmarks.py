@@ -25,6 +25,19 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Tool:
+    """A script of this folder that makes files of a data set out of others, below `data_root`."""
+
+    script: str
+    arguments: tuple[str, ...]
+    """`{root}` in them stands for the folder of the data sets."""
+    inputs: tuple[str, ...]
+    """Files that the outputs belong to."""
+    outputs: tuple[str, ...]
+    """Files or folders."""
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """A data set with the ways in which papers split its classes."""
 
@@ -59,6 +72,9 @@ class Benchmark:
     """More of stage 3 than the others have."""
     has_published_paths: bool = False
     """Whether the paths in the config hold where DATASETS_ROOT is not set."""
+    tools: tuple[Tool, ...] = ()
+    """What makes the annotations and folders that archives do not have; annotations of boxes get
+    their masks, in `<name>_with_segm.json`, by `sam_bbox_to_segm_batch.py`."""
 
 
 def data_root() -> Path:
@@ -73,7 +89,42 @@ def _listed(*splits: str) -> dict[str, Path]:
 COCO_TRAIN = Images("coco/annotations/instances_train2017.json", "coco/train2017")
 COCO_VAL = Images("coco/annotations/instances_val2017.json", "coco/val2017")
 LVIS_TRAIN = Images("lvis/lvis_v1_train.json", "coco/allimages")
-VOC_IMAGES = "pascal_voc/VOCdevkit/allimages"
+VOC_DEVKIT = "pascal_voc/VOCdevkit"
+VOC_IMAGES = f"{VOC_DEVKIT}/allimages"
+VOC_TOOLS = (
+    Tool("pascal_voc_images.py", (f"{{root}}/{VOC_DEVKIT}",), (), (VOC_IMAGES,)),
+    Tool(
+        "pascal_voc_to_coco.py",
+        (
+            f"{{root}}/{VOC_DEVKIT}",
+            *("--out-dir", "{root}/pascal_voc/annotations", "--out-format", "coco", "--flat"),
+        ),
+        tuple(
+            f"{VOC_DEVKIT}/{year}/ImageSets/Main/{split}.txt"
+            for year, split in (
+                ("VOC2007", "trainval"),
+                ("VOC2007", "test"),
+                ("VOC2012", "trainval"),
+            )
+        ),
+        tuple(f"pascal_voc/annotations/{name}.json" for name in ("voc0712_trainval", "voc07_test")),
+    ),
+)
+LVIS_TOOLS = (
+    Tool(
+        "lvis_add_filename.py",
+        (),
+        ("lvis/original/lvis_v1_train.json", "lvis/original/lvis_v1_val.json"),
+        ("lvis/lvis_v1_train.json", "lvis/lvis_v1_val.json"),
+    ),
+    Tool(
+        "lvis_fix_minival_segm.py",
+        (),
+        ("lvis/original/lvis_v1_minival_just_bbox.json", "lvis/lvis_v1_val.json"),
+        ("lvis/lvis_v1_minival.json",),
+    ),
+)
+CDFSOD_SETS = ("ArTaxOr", "clipart1k", "DIOR", "FISH", "NEU-DET", "UODD")
 LVIS_FOLDER = "work_dirs/{split}_seed{seed}/{shots}shots"
 LVIS_REFERENCES = "few_shot_lvis_ann_{shots}shot_seed{seed}_fixed.pkl"
 FREQUENCIES = ("", "_common", "_frequent", "_rare")
@@ -120,6 +171,7 @@ BENCHMARKS = {
         metrics="voc",
         shots=(1, 2, 3, 5, 10),
         seeds=(33,),
+        tools=VOC_TOOLS,
     ),
     "lvis": Benchmark(
         title="LVIS",
@@ -135,6 +187,7 @@ BENCHMARKS = {
         drawn_split="lvis",
         folder=LVIS_FOLDER,
         references=LVIS_REFERENCES,
+        tools=LVIS_TOOLS,
     ),
     "lvis_minival": Benchmark(
         title="LVIS minival",
@@ -150,6 +203,19 @@ BENCHMARKS = {
         drawn_split="lvis",
         folder=LVIS_FOLDER,
         references=LVIS_REFERENCES,
+        tools=LVIS_TOOLS,
+    ),
+    "cdfsod": Benchmark(
+        title="CD-FSOD",
+        splits=_listed(*CDFSOD_SETS),
+        train=Images("{split}/annotations/{shots}_shot.json", "{split}/train"),
+        test=Images("{split}/annotations/test.json", "{split}/test"),
+        config="no_time_to_train/pl_configs/matching_cdfsod_template.yaml",
+        metrics="cdfsod",
+        shots=(1, 5, 10),
+        seeds=(42,),  # of the repetitions that coco_to_pkl.py fills up with
+        folder="tmp_ckpts/cd_fsod/matching",
+        memory="{split}_{shots}_refs_memory.pth",
     ),
 }
 """Every split belongs to one of them."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from no_time_to_train.coco.boxes import xyxy_to_xywh
+from no_time_to_train.coco.entries import MAX_POSITION
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file
 
@@ -18,6 +20,7 @@ CLASSES = (
 ).split()
 """The position is the category id."""
 YEARS = ("2007", "2012")
+SIDE = re.compile(r"[0-9]{1,6}")
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def _parse(path: Path) -> ElementTree.Element:
 def _size(root: ElementTree.Element) -> tuple[int, int] | None:
     """Width and height, where the XML has them."""
     sides = [(root.findtext(f"size/{side}") or "").strip() for side in ("width", "height")]
-    width, height = (int(side) if side.isdecimal() else 0 for side in sides)
+    width, height = (int(side) if SIDE.fullmatch(side) else 0 for side in sides)
     return (width, height) if width and height else None
 
 
@@ -135,8 +138,10 @@ def _corners(element: ElementTree.Element) -> Iterator[float]:
             value = float(text or "")
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
-            raise InputError(f"{tag} of an object is {text!r}, where there should be a number")
+        if not abs(value) <= MAX_POSITION:
+            raise InputError(
+                f"{tag} of an object is {text!r}, where there should be a number of pixels"
+            )
         yield value
 
 

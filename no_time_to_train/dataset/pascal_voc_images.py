@@ -50,8 +50,8 @@ def gather_images(devkit: Path) -> Path:
             "of Pascal VOC there"
         )
     missing = [path for path in sources if not _is_there(path, folder / path.name)]
+    check_writable(folder / f".{NAME}", "the folder of all images,")
     for path in missing:
-        check_writable(folder / path.name, "the image")
         _provide(path, folder / path.name)
     logger.info("%s: %d images, %d of them new", folder, len(sources), len(missing))
     return folder
@@ -90,6 +90,8 @@ def _link(source: Path, target: Path) -> bool:
         if target.is_symlink():
             target.unlink()
         target.symlink_to(path)
+    except FileExistsError:
+        return True  # another run has just made it
     except OSError:
         return False
     return True

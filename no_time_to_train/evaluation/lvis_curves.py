@@ -21,6 +21,8 @@ MAX_DETECTIONS = 300
 """Of an image, over all classes."""
 AREAS = ("", "s", "m", "l")
 """Endings of AP: of any size, small, medium, large; in the order of the area ranges."""
+NUMBERS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf", f"AR@{MAX_DETECTIONS}")
+"""Those of the LVIS API that papers report, by its names."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +35,22 @@ class LvisCurves:
     """(T, K, A) in [0, 1]; -1 without ground truth."""
 
     def numbers(self, frequencies: Sequence[str | None]) -> dict[str, float | None]:
-        """The numbers of the LVIS API by its names; None without ground truth.
+        """`NUMBERS`, None without ground truth.
 
         Args:
             frequencies: r, c or f for each of the K classes; None where that is not known.
         """
-        precision = self.precision
-        any_size = precision[..., 0]  # (T, R, K)
-        found = {"AP": _mean(any_size), "AP50": _mean(any_size[0]), "AP75": _mean(any_size[5])}
-        for column, size in enumerate(AREAS[1:], start=1):
-            found[f"AP{size}"] = _mean(precision[..., column])
-        for frequency in FREQUENCIES:
-            rows = [each == frequency for each in frequencies]
-            found[f"AP{frequency}"] = _mean(any_size[..., rows])
-        return found | {f"AR@{MAX_DETECTIONS}": _mean(self.recall[..., 0])}
+        any_size = self.precision[..., 0]  # (T, R, K)
+        groups = [[each == frequency for each in frequencies] for frequency in FREQUENCIES]
+        parts = (
+            any_size,
+            any_size[0],
+            any_size[5],
+            *(self.precision[..., column] for column in range(1, len(AREAS))),
+            *(any_size[..., rows] for rows in groups),
+            self.recall[..., 0],
+        )
+        return dict(zip(NUMBERS, map(_mean, parts), strict=True))
 
     def class_ap(self) -> npt.NDArray[np.float64]:
         """AP and AP50 of each class, (K, 2); -1 without ground truth."""

@@ -120,7 +120,9 @@ def test_episodes__of_another_run_stay(data_dir: Path) -> None:
     assert episodes(out="kept", count=1).code == 0
     before = Path("kept/episodes.jsonl").read_bytes()
     refused = episodes("--seed", "6", out="kept", count=1)
-    assert_one_line(refused, "kept/episodes.jsonl holds episodes of another run", "--seed was 5, is 6")
+    assert_one_line(
+        refused, "kept/episodes.jsonl holds episodes of another run", "--seed was 5, is 6"
+    )
     shutil.copy("kept/evaluation.json", "kept/episodes.jsonl")
     assert_one_line(episodes(out="kept"), "kept/episodes.jsonl holds something else than episodes")
     Path("kept/episodes.jsonl").write_bytes(before)

@@ -15,6 +15,8 @@ COMMON = {
     "output_checks",
     "termination",
     "checkpoint_files",
+    "checkpoint_index",
+    "pickle_index",
     "preprocessing",
     "networks",
 }
@@ -46,7 +48,8 @@ ALLOWED = {  # package: packages of ours that it may import
     "preprocessing": set(),
     "structures": set(),
     "errors": set(),
-    "checkpoint_files": {"errors", "files", "pickle_index"},
+    "checkpoint_files": {"checkpoint_index", "errors"},
+    "checkpoint_index": {"errors", "files", "pickle_index"},
     "pickle_index": set(),
     "sam2": set(),
     "dinov2": set(),

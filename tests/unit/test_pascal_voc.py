@@ -97,10 +97,13 @@ def test_convert__rounds_coordinates_and_says_so(
     assert ("1 coordinates are no whole numbers and are rounded" in caplog.text) == (text != "46.0")
 
 
-def test_convert__what_the_xml_leaves_out(devkit: Path) -> None:
+@pytest.mark.parametrize(
+    "size", ["", "<size><width>0</width></size>", SIZE.replace("60", "6" * 5000)]
+)
+def test_convert__what_the_xml_leaves_out(devkit: Path, size: str) -> None:
     (devkit / "VOC2007/JPEGImages").mkdir()
     Image.new("RGB", (50, 30)).save(devkit / "VOC2007/JPEGImages/000005.jpg")
-    write_xml(devkit, one(1, 1, 9, 9).replace("<difficult>0</difficult>", ""), size="")
+    write_xml(devkit, one(1, 1, 9, 9).replace("<difficult>0</difficult>", ""), size=size)
     document = convert(devkit)
     assert (document["images"][0]["width"], document["images"][0]["height"]) == (50, 30)
     assert document["annotations"][0]["iscrowd"] == 0
@@ -169,8 +172,12 @@ def test_convert__one_year_alone(tmp_path: Path) -> None:
 
 WRONG = {
     "class": (one(1, 1, 9, 9, name="zebra"), r"'zebra' is no class of Pascal VOC"),
-    "coordinate": (one("", 1, 9, 9), "xmin of an object is '', where there should be a number"),
+    "coordinate": (
+        one("", 1, 9, 9),
+        "xmin of an object is '', where there should be a number of pixels",
+    ),
     "infinite": (one(1, 1, "inf", 9), "xmax of an object is 'inf'"),
+    "huge": (one(1, 1, 9, "1e300"), "ymax of an object is '1e300'"),
     "no box": ("<object><name>cat</name></object>", "xmin of an object is None"),
     "turned": (one(9, 1, 8, 9), "the box of a cat ends before it begins"),
     "cut off": ("<object>", "cannot be read .*mismatched tag"),
@@ -285,6 +292,13 @@ def test_gather_images__never_overwrites_another_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"allimages/000103\.jpg is another file than .*VOC2007"):
         pascal_voc_images.main([str(devkit)])
     assert content(devkit / "allimages") == {"000103.jpg": b"mine"}
+
+
+def test_gather_images__needs_a_folder(tmp_path: Path) -> None:
+    devkit = voc.write(tmp_path, shots=1)
+    (devkit / "allimages").write_text("")
+    with pytest.raises(InputError, match="allimages is a file, not a folder"):
+        pascal_voc_images.main([str(devkit)])
 
 
 def test_gather_images__needs_images(devkit: Path) -> None:

@@ -99,7 +99,7 @@ def test_reproduce__files_have_their_published_names(
     commands = dry_run(
         benchmark, "--splits", split, "--shots", "5", "--seeds", "33", "--devices", "cpu"
     )
-    sample, fill, postprocess, test, evaluate = commands[-5:]
+    sample, fill, postprocess, test, evaluate, summary = commands[-6:]
     assert sample[2:] == [
         *("--n-shot", "5", "--out-path", f"{folder}/{references}"),
         *("--seed", "33", "--dataset", sampled),
@@ -109,7 +109,8 @@ def test_reproduce__files_have_their_published_names(
     assert in_order(["--ckpt_path", f"{folder}/memory_postprocessed.ckpt"], test)
     assert in_order(["--export_result", f"{folder}/results.json"], test)
     assert in_order(["--benchmark", benchmark, "--split", split], evaluate)
-    assert evaluate[-4:-2] == ["--out", f"{folder}/evaluation.json"]
+    assert in_order(["--out", f"{folder}/evaluation.json", "--run"], evaluate)
+    assert summary[1:] == ["run_lightening.py", "summary", folder]
 
 
 def test_reproduce__runs_are_splits_by_shots_by_seeds() -> None:
@@ -130,6 +131,7 @@ def test_reproduce__without_more_words_runs_the_published_sweep() -> None:
     outcome = run_command("reproduce", "coco", "--dry-run")
     runs = [line for line in outcome.out.splitlines() if " shots, seed " in line]
     assert len(runs) == 6 * 10
+    assert outcome.out.endswith(" run_lightening.py summary work_dirs/coco_runs\n")
     assert runs[0] == "# few_shot_classes, 1 shots, seed 42"
     assert runs[-1] == "# few_shot_classes, 30 shots, seed 99"
 
@@ -139,8 +141,8 @@ def test_reproduce__several_machines_start_what_reads_images_through_the_launche
         *("coco", "--shots", "1", "--seeds", "1", "--devices", "8"),
         *("--nodes", "8", "--launcher", "srun --nodes 8"),
     )
-    started = [words[:3] == ["srun", "--nodes", "8"] for words in commands[:5]]
-    assert started == [False, True, False, True, False]
+    started = [words[:3] == ["srun", "--nodes", "8"] for words in commands]
+    assert started == [False, True, False, True, False, False]
     for words in (commands[1], commands[3]):
         assert in_order(["--trainer.num_nodes", "8"], words)
         assert in_order(["--trainer.devices", "8"], words)

@@ -13,6 +13,7 @@ from no_time_to_train import config_files
 
 ROOT = Path(__file__).resolve().parents[3]
 """Of this checkout."""
+STAGE = "run_lightening.py"
 MODEL = "--model.init_args.model_cfg."
 DATA = "--model.init_args.dataset_cfgs."
 CONFIG_FLAGS = ("--config", "-c")

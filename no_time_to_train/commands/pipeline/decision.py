@@ -96,4 +96,5 @@ def _changed_words(before: Sequence[str], now: Sequence[str]) -> str:
 
 
 def _is_same(before: FileRecord | None, now: FileRecord | None) -> bool:
-    return before is not None and now is not None and before.sha256 == now.sha256
+    """Also where there was no such file, and still is none."""
+    return (before and before.sha256) == (now and now.sha256)

@@ -85,21 +85,20 @@ def settings_of_step(step: Step) -> list[str]:
     kept, flag = [name], ""
     for word in step.words[script + 1 :]:
         flag = word if word.startswith("--") else flag
-        if not flag.startswith(WITHOUT_EFFECT) and word not in files:
+        if not flag.startswith(WITHOUT_EFFECT + step.without_effect) and word not in files:
             kept.append(word)
     return kept
 
 
-def manifest_path(step: Step) -> Path:
-    """Beside the first of the outputs."""
-    first = step.outputs[0]
-    return first.with_name(f".{first.name}.manifest.json")
+def manifest_of(output: Path) -> Path:
+    """Beside the first of a step's outputs."""
+    return output.with_name(f".{output.name}.manifest.json")
 
 
 def read_manifest(step: Step) -> Manifest | None:
     """What is known about the outputs of a step; None where that is nothing, or damaged."""
     try:
-        content = json.loads(manifest_path(step).read_text(encoding="utf-8"))
+        content = json.loads(manifest_of(step.outputs[0]).read_text(encoding="utf-8"))
         return Manifest(
             [str(word) for word in content["settings"]],
             _records(content["inputs"]),
@@ -119,6 +118,6 @@ def write_manifest(step: Step, checksums: Checksums, complete: bool) -> None:
     outputs = {path.name: path for path in step.outputs} if complete else {}
     inputs = checksums.records(step.inputs)
     manifest = Manifest(settings_of_step(step), inputs, checksums.records(outputs), complete)
-    with atomic_write(manifest_path(step), is_result=False) as file:
+    with atomic_write(manifest_of(step.outputs[0]), is_result=False) as file:
         json.dump(asdict(manifest), file, indent=2)
         file.write("\n")

@@ -13,6 +13,7 @@ from pathlib import Path
 from no_time_to_train.commands.pipeline.command_lines import (
     DATA,
     MODEL,
+    STAGE,
     config_files_of,
     flag_value,
     flags,
@@ -21,65 +22,100 @@ from no_time_to_train.commands.pipeline.command_lines import (
     python,
     settings_of,
 )
-from no_time_to_train.commands.pipeline.data_files import located
+from no_time_to_train.commands.pipeline.data_files import DataFiles, located
 from no_time_to_train.commands.pipeline.step import Step
 from no_time_to_train.commands.pipeline.sweep import Run
 from no_time_to_train.dataset.benchmarks import CLASS_LISTS, ROOT_VARIABLE
 
-STAGE = "run_lightening.py"
 LENGTH = f"{MODEL}memory_bank_cfg.length"
 CATEGORY_NUM = f"{MODEL}memory_bank_cfg.category_num"
 LOG_FOLDER = "--trainer.logger.save_dir"
+REFERENCE_ANNOTATIONS = "the annotations of the references"
+TARGET_ANNOTATIONS = "the annotations of the targets"
 ENCODER = {"the weights of the encoder": "model_cfg.encoder_ckpt_path"}
 REFERENCES = {
-    "the annotations of the references": "dataset_cfgs.fill_memory.json_file",
+    REFERENCE_ANNOTATIONS: "dataset_cfgs.fill_memory.json_file",
     "the reference set": "dataset_cfgs.fill_memory.memory_pkl",
 }
 TARGETS = {
     "the weights of SAM 2": "model_cfg.sam2_ckpt_path",
     "the proposals": "model_cfg.proposer_cfg.file",
-    "the annotations of the targets": "dataset_cfgs.test.json_file",
+    TARGET_ANNOTATIONS: "dataset_cfgs.test.json_file",
 }
 """Files that a stage reads, by what they are -> the setting that names them."""
+OF_TARGETS = (
+    f"{DATA}test.",
+    f"{MODEL}test.",
+    *("--export_result", "--on_bad_image", "--n_shot", "--seed", "--coco_semantic_split"),
+)
+"""Beginnings of flags that change nothing before the last stage."""
 
 
 class Plan:
     """The commands of a run."""
 
     def __init__(self, run: Run) -> None:
-        """Find out where its data lie."""
+        """Find out where its data lie.
+
+        Raises:
+            InputError: They are not there, as far as that decides about the commands.
+        """
         self.run, self.sweep, self.row = run, run.sweep, run.sweep.row
-        self.train = located(run, self.row.train)
-        self.test_data = located(run, self.row.test)
+        self.train, self.targets = self.locate()
+        self.references = self.name_references()
+
+    def locate(self) -> tuple[DataFiles, DataFiles]:
+        """Where references and targets are read."""
+        return located(self.run, self.row.train), located(self.run, self.row.test)
+
+    def name_references(self) -> Path:
+        """The reference set."""
+        return self.run.folder / self.run.filled_in(self.row.references)
 
     def steps(self) -> list[Step]:
         """All of them, in order."""
         fill, test = self.fill_memory(), self.test()
-        return [
-            self.draw_references(fill),
-            fill,
-            self.postprocess_memory(),
-            test,
-            self.evaluate(test),
-        ]
+        steps = [*self.make_references(fill), fill, self.postprocess_memory(), test]
+        is_known = self.run.split in self.row.splits
+        return [*steps, self.evaluate(test)] if is_known else steps
+
+    def make_references(self, fill: Step) -> list[Step]:
+        """Sample them from the annotations that `fill` looks them up in."""
+        template = self.sweep.few_shot_files
+        if template is None:
+            return [self.draw_references(fill)]
+        return [self.read_few_shot_files(Path(self.run.filled_in(template)), fill)]
+
+    def read_few_shot_files(self, folder: Path, fill: Step) -> Step:
+        """The command that turns files in the form of TFA into references."""
+        annotations = fill.inputs[REFERENCE_ANNOTATIONS]
+        words = python(
+            "no_time_to_train/dataset/few_shot_files.py",
+            *(folder, "--n-shot", self.run.shots, "--dataset", self.run.split),
+            *("--json-file", annotations, "--out-path", self.references),
+        )
+        files = sorted(folder.glob(f"*_{self.run.shots}shot_*"))
+        inputs = {f"few-shot file {number}": path for number, path in enumerate(files, start=1)}
+        inputs[REFERENCE_ANNOTATIONS] = annotations
+        return Step("references", words, inputs, (self.references,))
 
     def draw_references(self, fill: Step) -> Step:
-        """Sample the reference set from the annotations that `fill` looks it up in."""
+        """The sampler's command."""
         run = self.run
         split = run.filled_in(self.row.drawn_split)
-        annotations = fill.inputs["the annotations of the references"]
+        annotations = fill.inputs[REFERENCE_ANNOTATIONS]
         words = python(
             "no_time_to_train/dataset/few_shot_sampling.py",
-            *("--n-shot", run.shots, "--out-path", run.references, "--seed", run.seed),
+            *("--n-shot", run.shots, "--out-path", self.references, "--seed", run.seed),
             *("--dataset", split),
             *(() if annotations == self.train.annotations else ("--json-file", annotations)),
             *(("--plot", "--img-dir", self.train.images) if self.sweep.plot else ()),
         )
         inputs = {
-            "the annotations of the references": annotations,
+            REFERENCE_ANNOTATIONS: annotations,
             "the list of classes": self.row.splits.get(split, CLASS_LISTS / f"{split}.txt"),
         }
-        return Step("sample", words, inputs, (run.references,))
+        return Step("sample", words, inputs, (self.references,))
 
     def fill_memory(self) -> Step:
         """Stage 1."""
@@ -88,14 +124,15 @@ class Plan:
             ("--model.test_mode", "fill_memory", "--out_path", run.memory),
             {
                 LENGTH: run.shots,
-                f"{DATA}fill_memory.memory_pkl": run.references,
+                f"{DATA}fill_memory.memory_pkl": self.references,
                 f"{DATA}fill_memory.memory_length": run.shots,
-                f"{DATA}fill_memory.class_split": run.split,
+                **self._classes("fill_memory"),
                 LOG_FOLDER: f"{run.folder}/",
             },
             "fill_memory",
         )
-        return Step("fill", words, self._files(words, ENCODER | REFERENCES), (run.memory,))
+        inputs = self._files(words, ENCODER | REFERENCES)
+        return Step("fill", words, inputs, (run.memory,), without_effect=OF_TARGETS)
 
     def postprocess_memory(self) -> Step:
         """Stage 2, in one process."""
@@ -109,7 +146,8 @@ class Plan:
             },
         )
         inputs = {"the memory": run.memory} | self._files(words, {})
-        return Step("postprocess", words, inputs, (run.postprocessed_memory,))
+        outputs = (run.postprocessed_memory,)
+        return Step("postprocess", words, inputs, outputs, without_effect=OF_TARGETS)
 
     def test(self) -> Step:
         """Stage 3."""
@@ -119,13 +157,13 @@ class Plan:
             {
                 LENGTH: run.shots,
                 f"{MODEL}dataset_name": run.split,
-                f"{DATA}test.class_split": run.split,
+                **self._classes("test"),
                 LOG_FOLDER: f"{run.folder}/",
                 "--trainer.logger.version": run.label,
                 "--export_result": run.results,
             },
             "test",
-            (*map(run.filled_in, self.row.test_arguments), *self.sweep.test_arguments),
+            tuple(map(run.filled_in, self.row.test_arguments)),
         )
         inputs = {"the memory": run.postprocessed_memory} | self._files(words, ENCODER | TARGETS)
         results = Path(flag_value(words, "--export_result") or run.results)
@@ -134,7 +172,7 @@ class Plan:
     def evaluate(self, test: Step) -> Step:
         """By the rules of the benchmark."""
         run = self.run
-        truth, log = test.inputs["the annotations of the targets"], log_folder(test.words)
+        truth, log = test.inputs[TARGET_ANNOTATIONS], log_folder(test.words)
         words = python(
             STAGE,
             *("evaluate", test.outputs[0], "--benchmark", self.sweep.benchmark),
@@ -142,7 +180,7 @@ class Plan:
             *("--truth", truth, "--out", run.evaluation),
             *(() if log is None else ("--run", log / "metrics.json")),
         )
-        inputs = {"the results": test.outputs[0], "the annotations of the targets": truth}
+        inputs = {"the results": test.outputs[0], TARGET_ANNOTATIONS: truth}
         return Step("evaluate", words, inputs, (run.evaluation,))
 
     def _stage(
@@ -175,9 +213,17 @@ class Plan:
             *sweep.stage_arguments,
         )
 
+    def _classes(self, data_set: str) -> dict[str, str]:
+        """The setting that names them."""
+        if self.sweep.cat_names is not None:
+            return {f"{DATA}{data_set}.cat_names": self.sweep.cat_names}
+        return {f"{DATA}{data_set}.class_split": self.run.split}
+
     @property
     def category_num(self) -> int:
-        """How many classes the split has."""
+        """How many classes there are."""
+        if self.sweep.cat_names is not None:
+            return len(self.sweep.cat_names.split(","))
         return len(self.row.splits[self.run.split].read_text(encoding="utf-8").splitlines())
 
     def _devices(self, on_all: bool) -> tuple[str, ...]:
@@ -189,7 +235,7 @@ class Plan:
         """Where the data lie, unless the config says so."""
         if data_set is None or (self.row.has_published_paths and not os.environ.get(ROOT_VARIABLE)):
             return ()
-        files = self.train if data_set == "fill_memory" else self.test_data
+        files = self.train if data_set == "fill_memory" else self.targets
         name = f"{DATA}{data_set}."
         return flags({f"{name}root": files.images, f"{name}json_file": files.annotations})
 

@@ -6,7 +6,7 @@ import logging
 import os
 import shlex
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from no_time_to_train import termination
@@ -30,6 +30,8 @@ class StepFailed(Exception):
 class DryRunner:
     """Prints the commands; those that would be skipped are comments."""
 
+    is_dry = True
+
     def __init__(self) -> None:
         self._checksums = Checksums()
         self._to_be_made: set[Path] = set()
@@ -42,9 +44,15 @@ class DryRunner:
             if decision.runs:
                 self._to_be_made.update(step.outputs)
 
+    def call(self, words: Sequence[str]) -> None:
+        """Print a command that makes no files."""
+        logger.info("%s", shlex.join(words))
+
 
 class Runner:
     """Runs the commands, after printing each of them."""
+
+    is_dry = False
 
     def __init__(self) -> None:
         self._checksums = Checksums()
@@ -69,7 +77,7 @@ class Runner:
         for path in decision.set_aside:
             logger.info("# %s is kept as %s", path, _set_aside(path))
         write_manifest(step, self._checksums, complete=False)
-        code = self._exit_code(step)
+        code = self._exit_code(step.words)
         if code == 0:
             code = self._check_outputs(step)
         if code:
@@ -77,12 +85,17 @@ class Runner:
             raise StepFailed(step, code)
         write_manifest(step, self._checksums, complete=True)
 
-    def _exit_code(self, step: Step) -> int:
+    def call(self, words: Sequence[str]) -> None:
+        """Run a command that makes no files; it says itself what is wrong."""
+        logger.info("%s", shlex.join(words))
+        self._exit_code(words)
+
+    def _exit_code(self, words: Sequence[str]) -> int:
         try:
-            process = subprocess.Popen(step.words, env=self._environment)
+            process = subprocess.Popen(words, env=self._environment)
         except OSError as error:
             raise InputError(
-                f"{step.words[0]} cannot be started ({error.strerror}); name the interpreter in "
+                f"{words[0]} cannot be started ({error.strerror}); name the interpreter in "
                 "the environment variable PYTHON"
             ) from None
         code = process.wait()

@@ -21,3 +21,5 @@ class Step:
     """What is there when the command has succeeded."""
     keeps_foreign: bool = False
     """Whether outputs that somebody else has made or changed are used as they are."""
+    without_effect: tuple[str, ...] = ()
+    """Beginnings of flags that do not change what comes of it."""

@@ -28,13 +28,15 @@ class Sweep:
     """In place of the published one."""
     stage_arguments: tuple[str, ...] = ()
     """For every stage, behind the others."""
-    test_arguments: tuple[str, ...] = ()
-    """For the stage that segments the targets."""
     plot: bool = False
     """Whether the references are drawn."""
     launcher: tuple[str, ...] = ()
     """What stands before the command of a stage on several devices."""
     nodes: int = 1
+    cat_names: str | None = None
+    """Classes in place of those of the split, as the settings take them."""
+    few_shot_files: str | None = None
+    """Folder of files in the form of TFA, with placeholders, in place of drawing references."""
 
     @property
     def row(self) -> Benchmark:
@@ -98,11 +100,6 @@ class Run:
         return self.folder / "_".join(missing)
 
     @property
-    def references(self) -> Path:
-        """The reference set."""
-        return self.folder / self.filled_in(self.sweep.row.references)
-
-    @property
     def memory(self) -> Path:
         """As it is filled."""
         return self.folder / self.filled_in(self.sweep.row.memory)
@@ -123,8 +120,12 @@ class Run:
         return self.results_folder / "evaluation.json"
 
 
-def check_template(folder: str) -> None:
+def check_template(flag: str, folder: str) -> None:
     """Refuse the name of a folder that has other placeholders than runs have.
+
+    Args:
+        flag: That gives it.
+        folder: As given.
 
     Raises:
         InputError: It has.
@@ -133,6 +134,6 @@ def check_template(folder: str) -> None:
         folder.format(split="", number="", shots=1, seed=1)
     except (LookupError, ValueError, AttributeError):
         raise InputError(
-            f"--folder {folder!r} may have {{split}}, {{number}}, {{shots}} and {{seed}} in it, "
+            f"{flag} {folder!r} may have {{split}}, {{number}}, {{shots}} and {{seed}} in it, "
             "and no other braces"
         ) from None

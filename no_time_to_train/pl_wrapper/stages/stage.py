@@ -19,8 +19,9 @@ from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.encoders import build_encoder, input_size
 from no_time_to_train.errors import naming
-from no_time_to_train.memory.bank import EncoderSpec, Memory
+from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.checkpoint import MemoryFile, read_memory, write_memory
+from no_time_to_train.memory.description import EncoderSpec
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.networks import WeightsError
 from no_time_to_train.pl_wrapper import checks

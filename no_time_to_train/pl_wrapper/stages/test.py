@@ -19,6 +19,7 @@ from no_time_to_train.networks import WeightsError
 from no_time_to_train.pl_wrapper import checks
 from no_time_to_train.pl_wrapper.background_writer import BackgroundWriter
 from no_time_to_train.pl_wrapper.prediction_visualizations import write_visualizations
+from no_time_to_train.pl_wrapper.setting_checks import check_classes
 from no_time_to_train.pl_wrapper.stages.outputs import result_outputs
 from no_time_to_train.pl_wrapper.stages.stage import Command, Stage
 from no_time_to_train.proposers import build_proposer
@@ -49,7 +50,7 @@ class Test(Stage):
     def read_data(self) -> TargetDataset:
         """Read the targets' json; look for the images that pictures will be drawn over."""
         targets, config = TargetDataset(self.dataset_cfgs.test), self.model_cfg.test
-        checks.check_classes(self.model_cfg, targets.class_names, "test")
+        check_classes(self.model_cfg, targets.class_names, "test")
         if config.online_vis and config.imgs_path:
             images = targets.annotations.images.values()
             existing_paths(config.imgs_path, "model_cfg.test.imgs_path", images)
