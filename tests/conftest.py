@@ -1,4 +1,4 @@
-"""What tests of several kinds share, and what each needs of the process that runs it."""
+"""What tests of several kinds share, and what they need of the process that runs them."""
 
 from __future__ import annotations
 
