@@ -247,6 +247,20 @@ def test_evaluate_lvis__no_ground_truth_gives_a_sentence(lvis: Folder) -> None:
     assert scores.text.startswith("No ground truth: ")
 
 
+def test_evaluate_lvis__gives_what_tables_of_runs_show(lvis: Folder) -> None:
+    scores = evaluate_lvis(lvis([image(A)], [truth(RARE)]), [RARE], [])
+    assert set(EVALUATORS["lvis"].layout.numbers) <= set(scores.numbers)
+
+
+def test_evaluate_lvis__category_0_and_boxes_without_extent(
+    lvis: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CLASSES, 0, "r")
+    annotations = lvis([image(A, negative=[0])], [truth(0), truth(0, box=[20, 20, 0, 0])])
+    scores = evaluate_lvis(annotations, [0], [found(0), found(0, box=[20, 20, 0, 9])])
+    assert ap(scores, "AR@300") == pytest.approx(0.5)
+
+
 def test_evaluate_lvis__nothing_found(lvis: Folder) -> None:
     scores = evaluate_lvis(lvis([image(A)], [truth(RARE)]), list(CLASSES), [])
     assert ap(scores) == ap(scores, "APr") == ap(scores, "AR@300") == 0
@@ -263,7 +277,7 @@ def test_evaluate_lvis__text_has_both_tables_and_nothing_else_is_said(
     annotations = lvis([image(A), image(B)], [truth(RARE)])
     records = [found(RARE), found(RARE, 0.9, B)]
     with caplog.at_level("INFO"):
-        lines = EVALUATORS["lvis"].load()(annotations, [RARE], records).text.splitlines()
+        lines = EVALUATORS["lvis"].load()(annotations, list(CLASSES), records).text.splitlines()
     names = "AP AP50 AP75 APs APm APl APr APc APf AR@300".split()
     assert lines[0] == "LVIS, the best 300 detections of an image:"
     assert lines[1].split() == names
