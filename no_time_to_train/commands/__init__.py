@@ -40,6 +40,11 @@ COMMANDS = {
         "Run a benchmark of the paper from references to a table, at any splits, shots and seeds; "
         "what is there already is not done again.",
     ),
+    "check": Command(
+        "no_time_to_train.commands.check",
+        "Look at what a `test` with the same arguments will read, write and take, and list all "
+        "that is wrong.",
+    ),
     "test": Command(
         "no_time_to_train.commands.test",
         "Run the stage that --model.test_mode names: fill_memory reads the references; "
