@@ -9,6 +9,8 @@ from pathlib import Path
 
 from no_time_to_train.coco.annotations import Category, image_path
 from no_time_to_train.commands.checking.findings import Findings, Setup
+from no_time_to_train.config import FillMemoryDataConfig, TestDataConfig, TestMode
+from no_time_to_train.dataset.class_splits import class_names
 from no_time_to_train.dataset.image_files import existing_paths, missing_files
 from no_time_to_train.dataset.reference_files import ReferenceFiles
 from no_time_to_train.dataset.target_files import TargetFiles
@@ -76,7 +78,7 @@ def _tell_references(setup: Setup, findings: Findings, files: ReferenceFiles, da
     )
     data.images = files.paths
     folder = setup.model.memory_visualizations_folder
-    if setup.mode.value == "vis_memory":
+    if setup.mode is TestMode.vis_memory:
         data.pictures = [folder / name for name in files.picture_names]
         data.picture_pixels = data.samples * setup.datasets.fill_memory.image_size**2
 
@@ -123,25 +125,23 @@ def tell_classes(
     setup: Setup, findings: Findings, data: Data, memory: MemoryDescription | None
 ) -> None:
     """List the classes by index, and compare their names with the other data set and the memory."""
-    names, other = data.class_names, "test" if "references" in _reads(setup) else "fill_memory"
-    what = "references" if "references" in _reads(setup) else "annotations"
+    of_references = "references" in STAGES[setup.mode].reads
+    what = "references" if of_references else "annotations"
     for index, category in enumerate(data.categories[:ROWS_SHOWN]):
-        row = f"{index:>4}  {category.name}: {data.counts.get(category.id, 0)} {what}"
+        row = f"{index:>4}  {category.name}: {what} {data.counts.get(category.id, 0)}"
         if memory is not None and index < len(memory.counts):
-            row += f", {memory.counts[index]} references in the memory"
+            row += f", references in the memory {memory.counts[index]}"
             if memory.class_names and memory.class_names[index] != category.name:
-                row += f" under the name {memory.class_names[index]!r}"
-        findings.tell("classes" if index == 0 else "", row)
-    if len(names) > ROWS_SHOWN:
-        findings.tell("", f"... and {len(names) - ROWS_SHOWN} more classes")
-    config = getattr(setup.datasets, other)
-    own = getattr(setup.datasets, "test" if other == "fill_memory" else "fill_memory")
-    if data.categories and (config.class_split, config.cat_names) != (
-        own.class_split,
-        own.cat_names,
-    ):
-        findings.tell("", f"dataset_cfgs.{other} names its classes in another way")
+                row += f", where its name is {memory.class_names[index]!r}"
+        findings.tell("classes", row)
+    if len(data.categories) > ROWS_SHOWN:
+        findings.tell("classes", f"... and {len(data.categories) - ROWS_SHOWN} more classes")
+    if data.categories:
+        own, other = setup.datasets.fill_memory, setup.datasets.test
+        if {*_wanted(own)} != {*_wanted(other)}:
+            findings.tell("classes", "dataset_cfgs.fill_memory and dataset_cfgs.test name others")
 
 
-def _reads(setup: Setup) -> tuple[str, ...]:
-    return STAGES[setup.mode].reads
+def _wanted(config: FillMemoryDataConfig | TestDataConfig) -> Sequence[str]:
+    """The names that settings ask for, as `wanted_categories` reads them."""
+    return config.cat_names or class_names(config.class_split or "default_classes")

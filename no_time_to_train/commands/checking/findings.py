@@ -67,7 +67,13 @@ def size_of(path: Path) -> str:
     if path.is_dir():
         return "a folder"
     try:
-        size = path.stat().st_size
+        return bytes_in_words(path.stat().st_size)
     except OSError:
         return "not there"
-    return megabytes(size) if size >= 100_000 else f"{size / 1000:.1f} kB"
+
+
+def bytes_in_words(size: float) -> str:
+    """In kB, MB or GB, whichever reads best."""
+    if size >= 1e9:
+        return f"{size / 1e9:.1f} GB"
+    return megabytes(int(size)) if size >= 1e5 else f"{size / 1e3:.1f} kB"

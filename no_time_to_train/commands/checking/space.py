@@ -10,10 +10,9 @@ from pathlib import Path
 
 from dinov2.presets import PRESETS
 from no_time_to_train.commands.checking.data import Data
-from no_time_to_train.commands.checking.findings import Findings, Setup, size_of
+from no_time_to_train.commands.checking.findings import Findings, Setup, bytes_in_words, size_of
 from no_time_to_train.commands.checking.trainer import log_folder
 from no_time_to_train.commands.outputs import LOG_FILES, named_inputs
-from no_time_to_train.commands.progress import megabytes
 from no_time_to_train.config import TestMode, dinov2_side
 from no_time_to_train.memory.description import MemoryDescription
 from no_time_to_train.output_checks import output_checks
@@ -91,11 +90,11 @@ def _check_space(
         places[device] = folder
     for device, folder in places.items():
         free = shutil.disk_usage(folder).free
-        need = megabytes(int(wanted[device]))
-        findings.tell("space", f"about {need} in {folder}, where {megabytes(free)} are free")
+        need, left = bytes_in_words(wanted[device]), bytes_in_words(free)
+        findings.tell("space", f"up to {need} in {folder}, where {left} are free")
         if free < wanted[device]:
             what = " and ".join(named) or "the pictures"
             findings.refuse(
-                f"{what} will take about {need}, and the disk of {folder} has {megabytes(free)} "
-                "left; make room or choose another place"
+                f"{what} can take {need}, and the disk of {folder} has {left} left; make room or "
+                "choose another place"
             )
