@@ -1,9 +1,9 @@
 """How a command ends before its time: on a signal, or because another rank has failed.
 
-At once, with one sentence, the exit code that shells expect (128 + the signal) and no unfinished
-file. A thread of its own does it, without unwinding the stack: the main thread may be inside a call
-that returns late or never (a collective whose peer is gone), or inside a library that swallows
-exceptions.
+With one sentence, the exit code that shells expect (128 + the signal) and no unfinished file: at
+once, or, of work in steps, after the step at hand. A thread of its own does it, without unwinding
+the stack: the main thread may be inside a call that returns late or never (a collective whose peer
+is gone), or inside a library that swallows exceptions.
 
 Only the standard library is imported, so that this is set up before the seconds that imports take.
 """
@@ -42,6 +42,10 @@ RANKS_SECONDS = 10.0
 """Time that the other ranks have to remove what they have not finished."""
 FAILURE_SECONDS = 3.0
 """Time in which a failure that another rank has caused is told from one of this rank's own."""
+STEP_SECONDS = 20.0
+"""Time that the step at hand has to end after a signal; SLURM kills after 30 s."""
+REPEAT_SECONDS = 1.0
+"""A signal that comes again within this time is the same one, by another way."""
 FINISH_SECONDS = 60.0
 """Time in which the other ranks must end after rank 0 has."""
 
@@ -52,6 +56,13 @@ _written: list[Path] = []
 _ranks: list[subprocess.Popen[Any]] = []
 _wakeup: socket.socket | None = None
 _first_signal: float | None = None
+_in_steps = False
+_stop = threading.Event()
+"""The step at hand is to be the last."""
+_stopped = threading.Event()
+"""It was, and what it made is kept."""
+_waiting_for_step = False
+_describe_kept: Callable[[], str] | None = None
 
 
 # --- What a command that writes files uses.
@@ -91,6 +102,44 @@ def replace(source: Path, target: Path, name: Path | None) -> None:
         source.replace(target)
         if name is not None:
             _written.append(name)
+
+
+# --- What a command uses that works in steps, and keeps what each has made.
+
+
+def begin_steps() -> None:
+    """Let the step at hand end, from now on, before a signal ends the process."""
+    global _in_steps
+    _stop.clear()
+    _stopped.clear()
+    _in_steps = True
+
+
+def stop_wanted() -> bool:
+    """Whether the last step was the last one; then `stop_here` is to be called."""
+    return _stop.is_set()
+
+
+def stop_here() -> None:
+    """Wait for the end of the process, now that all is kept."""
+    _stopped.set()
+    time.sleep(FINISH_SECONDS)
+
+
+def end_steps() -> None:
+    """Let signals end the process at once again."""
+    global _in_steps
+    _in_steps = False
+
+
+def describe_kept(describe: Callable[[], str] | None) -> None:
+    """Add something to the sentence at the end.
+
+    Args:
+        describe: What is kept, and how to go on; empty where nothing is.
+    """
+    global _describe_kept
+    _describe_kept = describe
 
 
 # --- What an entry point uses.
@@ -157,7 +206,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
     """Python's side of a signal, in the main thread: a second one waits for nothing."""
     global _first_signal
     _first_signal = _first_signal or time.monotonic()
-    if time.monotonic() - _first_signal > 1:  # not one signal that comes by two ways
+    if time.monotonic() - _first_signal > REPEAT_SECONDS and not _waiting_for_step:
         _kill(_ranks)
         _remove_temporary()
         os._exit(128 + number)
@@ -187,11 +236,42 @@ def _watch(reader: socket.socket) -> None:
         ready, _, _ = select.select([reader], [], [], POLL_SECONDS)
         for number in reader.recv(4096) if ready else b"":
             if number in SIGNALS:
+                _finish_step(reader)
                 _end(128 + number, f"stopped by {_signal_name(number)}")
-        _check_ranks()
+        _check_ranks(reader)
 
 
-def _check_ranks() -> None:
+def _finish_step(reader: socket.socket) -> None:
+    """Wait for the steps at hand of all ranks; not if one fails, or another signal comes."""
+    global _waiting_for_step, _first_signal
+    if not _in_steps:
+        return
+    _waiting_for_step = True
+    _stop.set()
+    for process in _ranks:
+        process.terminate()
+    begun, told = time.monotonic(), False
+    while (seconds := time.monotonic() - begun) < STEP_SECONDS and _ranks_work():
+        if select.select([reader], [], [], POLL_SECONDS / 10)[0]:
+            reader.recv(4096)
+            if seconds > REPEAT_SECONDS:
+                break
+        if seconds > REPEAT_SECONDS and not told and not _is_other_rank():
+            told = True
+            _print("finishing what is at hand; another signal ends it at once\n")
+    _first_signal = time.monotonic()
+    _waiting_for_step = False
+
+
+def _ranks_work() -> bool:
+    """Whether a step has not ended yet, and no rank has failed."""
+    codes = [process.poll() for process in _ranks]
+    if any(code and abs(code) % 128 not in SIGNALS for code in codes):
+        return False
+    return (_in_steps and not _stopped.is_set()) or None in codes
+
+
+def _check_ranks(reader: socket.socket | None = None) -> None:
     if _is_started_rank() and os.getppid() != int(os.environ[RANK_ZERO_PID]):
         _end(1, None)
     for rank, process in enumerate(_ranks, start=1):
@@ -199,6 +279,8 @@ def _check_ranks() -> None:
         if code and code < 0:
             _end(128 - code, f"rank {rank} was stopped by {_signal_name(-code)}")
         if code and code - 128 in SIGNALS:  # it has left the message to rank 0
+            if reader is not None:
+                _finish_step(reader)
             _end(code, f"rank {rank} was stopped by {_signal_name(code - 128)}")
         if code:
             _end(code, None)
@@ -207,8 +289,8 @@ def _check_ranks() -> None:
 def _end(code: int, cause: str | None) -> NoReturn:
     """Leave nothing unfinished, and end; runs in the thread that watches."""
     _lock.acquire(timeout=LOCK_SECONDS)
-    if cause and not _is_started_rank():
-        _print(f"error: {cause}; {_what_was_written()}\n")
+    if cause and not _is_other_rank():
+        _print(f"error: {cause}; {_what_was_written()}{_what_is_kept()}\n")
     _exit(code)
 
 
@@ -246,6 +328,13 @@ def _what_was_written() -> str:
     return f"written before that: {', '.join(names)}"
 
 
+def _what_is_kept() -> str:
+    with suppress(OSError):
+        if _describe_kept is not None and (text := _describe_kept()):
+            return f"; {text}"
+    return ""
+
+
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
@@ -255,6 +344,12 @@ def _signal_name(number: int) -> str:
 
 def _is_started_rank() -> bool:
     return RANK_ZERO_PID in os.environ and os.environ.get("LOCAL_RANK", "0") != "0"
+
+
+def _is_other_rank() -> bool:
+    """Whether the message is rank 0's, which may be another program's child."""
+    by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
+    return _is_started_rank() or by_torchrun
 
 
 def _several_processes() -> bool:
@@ -274,10 +369,14 @@ def _await_ranks() -> None:
 
 
 def _end_ranks() -> None:
-    for process in _ranks:
-        process.terminate()
-    deadline = time.monotonic() + RANKS_SECONDS
-    while time.monotonic() < deadline and any(process.poll() is None for process in _ranks):
+    begun, times = time.monotonic(), 0
+    while (seconds := time.monotonic() - begun) < RANKS_SECONDS:
+        if all(process.poll() is not None for process in _ranks):
+            return
+        if seconds >= times * 2 * REPEAT_SECONDS and times < 2:
+            times += 1  # a second one keeps them from finishing their step
+            for process in _ranks:
+                process.terminate()
         time.sleep(POLL_SECONDS / 10)
     _kill(_ranks)
 

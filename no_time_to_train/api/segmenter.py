@@ -66,9 +66,9 @@ class FewShotSegmenter:
 
     It has examples (a filled memory), or finalised classes (a post-processed one), or both: classes
     made of its examples. `remember` adds an example, after which the classes have to be finalised
-    again; `load` replaces all there was; `save` stores the classes where they are finalised, else
-    the examples. Where an error is raised, all is as it was. Threads may share one segmenter: they
-    wait for each other.
+    again; `load` replaces all there was, `forget` leaves nothing; `save` stores the classes where
+    they are finalised, else the examples. Where an error is raised, all is as it was. Threads may
+    share one segmenter: they wait for each other.
     """
 
     def __init__(
@@ -266,6 +266,11 @@ class FewShotSegmenter:
         bbox = (x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
         box = crop_box(bbox, self._context_ratio, *inside.shape)
         return crop_and_resize(pixels, inside, box, self._crop_size)
+
+    def forget(self) -> None:
+        """Go back to knowing no class; the networks stay."""
+        with self._lock:
+            self._segmenter.set_memory(self._segmenter.memory.emptied())
 
     def finalise(self) -> None:
         """Make classes of the examples; more may be remembered later, and this repeated.

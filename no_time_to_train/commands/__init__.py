@@ -35,25 +35,29 @@ COMMANDS = {
         "no_time_to_train.commands.weights",
         "List the published weights of SAM 2 and DINOv2, and download those that are named.",
     ),
-    "reproduce": Command(
-        "no_time_to_train.commands.reproduce",
-        "Run a benchmark of the paper from references to a table, at any splits, shots and seeds; "
-        "what is there already is not done again.",
-    ),
-    "check": Command(
-        "no_time_to_train.commands.check",
-        "Look at what a `test` with the same arguments will read, write and take, and list all "
-        "that is wrong.",
-    ),
     "test": Command(
         "no_time_to_train.commands.test",
         "Run the stage that --model.test_mode names: fill_memory reads the references; "
         "postprocess_memory condenses them into classes; vis_memory draws them; test segments the "
         "targets.",
     ),
+    "check": Command(
+        "no_time_to_train.commands.check",
+        "Look at what a `test` with the same arguments will read, write and take, and list all "
+        "that is wrong.",
+    ),
+    "reproduce": Command(
+        "no_time_to_train.commands.reproduce",
+        "Run a benchmark of the paper from references to a table, at any splits, shots and seeds; "
+        "what is there already is not done again.",
+    ),
     "evaluate": Command(
         "no_time_to_train.commands.evaluate",
         "Measure a stored list of COCO results by the rules of a benchmark.",
+    ),
+    "episodes": Command(
+        "no_time_to_train.commands.episodes",
+        "Measure few-shot segmentation by episodes of one class and one query, as COCO-20i has it.",
     ),
     "summary": Command(
         "no_time_to_train.commands.summary",

@@ -79,6 +79,7 @@ def write_metrics(
     seconds: Mapping[str, float],
     image_ids: Sequence[int | str],
     images_of_data_set: int,
+    resumed_images: int,
     limited_by: str | None,
     bad_images: Sequence[BadImage],
     evaluation: Evaluation,
@@ -91,24 +92,28 @@ def write_metrics(
         seconds: Wall time by part.
         image_ids: Targets that ran; the evaluation is of these.
         images_of_data_set: All of them.
+        resumed_images: Of those that ran, how many an earlier run has kept; the seconds are
+            without them.
         limited_by: The setting that left some out.
         bad_images: Those that ran and could not be read, in the order of the data set.
         evaluation: Its accuracy.
     """
     images = len(image_ids)
+    run_now = images - resumed_images
     content = {
         "box": evaluation.box,
         "mask": evaluation.mask,
         "per_class": [asdict(result) for result in evaluation.per_class],
         "images": images,
         "images_of_data_set": images_of_data_set,
+        "resumed_images": resumed_images,
         "limited_by": limited_by,
         "bad_images": [
             {"file_name": image.file_name, "reason": image.reason} for image in bad_images
         ],
         "image_ids": list(image_ids) if images < images_of_data_set else None,
         "seconds": {part: round(value, 3) for part, value in seconds.items()},
-        "seconds_per_image": round(seconds["segment"] / images, 4),
+        "seconds_per_image": round(seconds["segment"] / run_now, 4) if run_now else None,
         "seed": config.get("seed"),
         "versions": {"python": platform.python_version()} | versions(VERSIONS_OF),
         "config": config,

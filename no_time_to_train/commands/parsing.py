@@ -78,6 +78,12 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--export_result", type=str, help="COCO results list to write, FILE.json (test)."
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="Go on where a run of the same inputs was ended, with any number of devices; without "
+        "one, begin anew (fill_memory, test; the others take seconds and always begin anew).",
+    )
     for name in ("n_shot", "seed", "coco_semantic_split"):
         parser.add_argument(f"--{name}", type=optional, help="Names the results file.")
     on_bad_image: Any = OnBadImage | None

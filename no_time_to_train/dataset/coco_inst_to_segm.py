@@ -17,7 +17,7 @@ from pathlib import Path
 from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.dataset.benchmarks import BENCHMARKS, data_root
 from no_time_to_train.dataset.class_splits import benchmark_of, wanted_categories
-from no_time_to_train.dataset.script_entry import run_script
+from no_time_to_train.dataset.script_entry import run_script, score_threshold
 
 PUBLISHED_TRUTH = Path("inst_to_segm/original/instances_val2017.json")
 """Where the published tool expects COCO's annotations."""
@@ -51,16 +51,6 @@ def _split(text: str) -> str:
     return f"{FOLD_PREFIX}{text}" if text.isdecimal() else text
 
 
-def _score(text: str) -> float:
-    try:
-        score = float(text)
-    except ValueError:
-        score = -1.0
-    if not 0 <= score <= 1:
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, got {text[:40]!r}")
-    return score
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
@@ -72,7 +62,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"ground truth; by default {PUBLISHED_TRUTH} where it is there, else COCO's "
         "instances_val2017.json below the data sets",
     )
-    add("--score-thr", type=_score, default=0.5, help="lowest score that counts, by default 0.5")
+    add(
+        "--score-thr",
+        type=score_threshold,
+        default=0.5,
+        help="lowest score that counts, by default 0.5",
+    )
     return parser
 
 

@@ -88,7 +88,7 @@ class Plan:
 
     def read_few_shot_files(self, folder: Path, fill: Step) -> Step:
         """The command that turns files in the form of TFA into references."""
-        annotations = fill.inputs[REFERENCE_ANNOTATIONS]
+        annotations = fill.inputs.get(REFERENCE_ANNOTATIONS, self.train.annotations)
         words = python(
             "no_time_to_train/dataset/few_shot_files.py",
             *(folder, "--n-shot", self.run.shots, "--dataset", self.run.split),
@@ -103,7 +103,7 @@ class Plan:
         """The sampler's command."""
         run = self.run
         split = run.filled_in(self.row.drawn_split)
-        annotations = fill.inputs[REFERENCE_ANNOTATIONS]
+        annotations = fill.inputs.get(REFERENCE_ANNOTATIONS, self.train.annotations)
         words = python(
             "no_time_to_train/dataset/few_shot_sampling.py",
             *("--n-shot", run.shots, "--out-path", self.references, "--seed", run.seed),
@@ -172,11 +172,13 @@ class Plan:
     def evaluate(self, test: Step) -> Step:
         """By the rules of the benchmark."""
         run = self.run
-        truth, log = test.inputs[TARGET_ANNOTATIONS], log_folder(test.words)
+        truth = test.inputs.get(TARGET_ANNOTATIONS, self.targets.annotations)
+        log, names = log_folder(test.words), self.sweep.cat_names
         words = python(
             STAGE,
             *("evaluate", test.outputs[0], "--benchmark", self.sweep.benchmark),
-            *("--split", run.split, "--shots", run.shots, "--seed", run.seed),
+            *("--split", run.split, *(("--cat-names", names) if names else ())),
+            *("--shots", run.shots, "--seed", run.seed),
             *("--truth", truth, "--out", run.evaluation),
             *(() if log is None else ("--run", log / "metrics.json")),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
@@ -18,6 +18,7 @@ from no_time_to_train.errors import InputError, naming
 from no_time_to_train.networks import WeightsError
 from no_time_to_train.pl_wrapper import checks
 from no_time_to_train.pl_wrapper.background_writer import BackgroundWriter
+from no_time_to_train.pl_wrapper.journal import Payload
 from no_time_to_train.pl_wrapper.prediction_visualizations import write_visualizations
 from no_time_to_train.pl_wrapper.setting_checks import check_classes
 from no_time_to_train.pl_wrapper.stages.outputs import result_outputs
@@ -34,6 +35,7 @@ class Test(Stage):
     __test__ = False  # not a test case, whatever pytest makes of the name
     mode = TestMode.test
     may_be_limited = True
+    unit = "images"
     data: TargetDataset
 
     def __init__(self, model_cfg: ModelConfig, dataset_cfgs: DatasetsConfig) -> None:
@@ -82,23 +84,35 @@ class Test(Stage):
         """Segment some targets; their results are encoded while the next ones are segmented."""
         targets = [each for each in batch if isinstance(each, Target)]
         predictions = self.segmenter.segment(targets) if targets else []
+        assert self.segmenter.proposer is not None
+        self.best_score = max(self.best_score, self.segmenter.proposer.best_score)
         for target, prediction in zip(targets, predictions, strict=True):
-            self._writer.call(self._record, target, prediction.cpu())
+            self._writer.call(self._record, target, prediction.cpu(), self.best_score)
         for bad in (each for each in batch if isinstance(each, BadImage)):
             self.bad_images[bad.index] = bad
             self.records[bad.index] = []
 
-    def _record(self, target: Target, prediction: Prediction) -> None:
-        self.records[target.index] = to_records(prediction, target.image_id, self.category_ids)
+    def _record(self, target: Target, prediction: Prediction, best_score: float) -> None:
+        records = to_records(prediction, target.image_id, self.category_ids)
+        self.keep(target.index, {"best_score": best_score, "records": records})
+        self.records[target.index] = records
+
+    def restore(self, payloads: Mapping[int, Payload]) -> None:
+        """Take up results."""
+        for index, payload in payloads.items():
+            self.records[index] = payload["records"]
+            self.best_score = max(self.best_score, payload["best_score"])
+
+    def settle(self) -> None:
+        """Wait until all results are encoded."""
+        self._writer.finish()
 
     def gather(self) -> None:
         """Give rank 0 all results, in data set order."""
-        self._writer.finish()
+        self.settle()
         self.records = gather_to_first(self.records)
         self.bad_images = gather_to_first(self.bad_images)
-        assert self.segmenter.proposer is not None
-        best = self.segmenter.proposer.best_score
-        self.best_score = max(gather_to_first({best: None}), default=best)
+        self.best_score = max(gather_to_first({self.best_score: None}), default=0.0)
 
     @rank_zero_only
     def store(self, command: Command) -> None:
