@@ -25,17 +25,11 @@ from no_time_to_train.commands.input_checks import input_checks
 from no_time_to_train.commands.outputs import named_inputs
 from no_time_to_train.config import dinov2_side
 from no_time_to_train.errors import InputError
+from no_time_to_train.pl_wrapper.run_identity import FILES_OF
 from no_time_to_train.pl_wrapper.stages import STAGES, check_flags
 
 logger = logging.getLogger(__name__)
 
-READ_AS = {
-    "encoder": ("model_cfg.encoder_ckpt_path",),
-    "proposer": ("model_cfg.sam2_ckpt_path", "model_cfg.proposer_cfg.file"),
-    "references": ("dataset_cfgs.fill_memory.json_file", "dataset_cfgs.fill_memory.memory_pkl"),
-    "targets": ("dataset_cfgs.test.json_file",),
-}
-"""The settings that name the files of what a stage reads."""
 LABEL_WIDTH = 14
 
 
@@ -109,7 +103,7 @@ def _check(setup: Setup, findings: Findings, costs: Path | None) -> None:
 
 def _tell_inputs(setup: Setup, findings: Findings) -> None:
     row, named = STAGES[setup.mode], named_inputs(setup.settings)
-    read = ["--config", *(name for part in row.reads for name in READ_AS[part])]
+    read = ["--config", *(name for part in row.reads for name in FILES_OF[part])]
     read += ["--ckpt_path"] if "ckpt_path" in row.needs else []
     for name in (name for name in read if name in named):
         paths = named[name]

@@ -64,7 +64,8 @@ def _newest_run(setup: Setup) -> tuple[Path, Any] | None:
     for path in sorted(log_folder(setup).glob("*/metrics.json"), key=_age):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            if _networks(content["config"]) == _own_networks(setup) and content["images"] > 0:
+            alike = _networks(content["config"]) == _own_networks(setup)
+            if alike and content["seconds_per_image"] is not None:  # not all of it resumed
                 return path, content
         except (OSError, ValueError, LookupError, TypeError):
             continue  # of another version, or unfinished
