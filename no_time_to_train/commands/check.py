@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dinov2.presets import PRESETS
 from no_time_to_train.commands import early_checks, parsing
 from no_time_to_train.commands.checking.data import (
     check_data,
@@ -19,7 +18,7 @@ from no_time_to_train.commands.checking.findings import Findings, Setup, size_of
 from no_time_to_train.commands.checking.memory import check_memory
 from no_time_to_train.commands.checking.space import check_outputs
 from no_time_to_train.commands.checking.trainer import check_trainer_settings, trainer_settings
-from no_time_to_train.commands.checking.weights import check_weights
+from no_time_to_train.commands.checking.weights import check_weights, published_encoder
 from no_time_to_train.commands.command_parser import CommandParser
 from no_time_to_train.commands.input_checks import input_checks
 from no_time_to_train.commands.outputs import named_inputs
@@ -114,10 +113,11 @@ def _tell_inputs(setup: Setup, findings: Findings) -> None:
 def _check_networks(setup: Setup, findings: Findings) -> None:
     """Compare the encoder's sizes with the settings; of other packages' networks PyTorch tells."""
     encoder, reads = setup.model.encoder_cfg, STAGES[setup.mode].reads
-    if encoder.name in PRESETS and setup.model.proposer_cfg.name == "point_grid":
+    preset = published_encoder(encoder.name)
+    if preset and setup.model.proposer_cfg.name == "point_grid":
         if "encoder" in reads:
             with findings.attempt():
-                encoder.check_sizes(PRESETS[encoder.name].patch_size, dinov2_side(encoder))
+                encoder.check_sizes(preset.patch_size, dinov2_side(encoder))
             check_input_size(setup, findings, dinov2_side(encoder))
         return
     from no_time_to_train.commands.checking.networks import check_other_networks  # takes seconds

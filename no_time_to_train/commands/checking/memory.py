@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from dinov2.presets import PRESETS
 from no_time_to_train.commands.checking.findings import Findings, Setup, size_of
+from no_time_to_train.commands.checking.weights import published_encoder
 from no_time_to_train.config import dinov2_side
 from no_time_to_train.errors import listed, naming
 from no_time_to_train.memory.description import EncoderSpec, MemoryDescription, describe_memory
@@ -39,10 +39,10 @@ def check_memory(
         partial(memory.check_kind, row.needs_classes),
         partial(memory.check_class_names, class_names),
     ]
-    if "encoder" in row.reads and settings.name in PRESETS:
+    preset = published_encoder(settings.name)
+    if "encoder" in row.reads and preset:
         spec = EncoderSpec(settings.name, dinov2_side(settings))
-        width = PRESETS[settings.name].embed_dim
-        checks.append(partial(memory.check_width, settings.name, width))
+        checks.append(partial(memory.check_width, settings.name, preset.embed_dim))
     findings.attempt_each([*checks, partial(memory.check_encoder, spec)])
     return memory
 

@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from dinov2.presets import PRESETS
 from no_time_to_train.commands.checking.data import Data
 from no_time_to_train.commands.checking.findings import Findings, Setup, bytes_in_words, size_of
 from no_time_to_train.commands.checking.trainer import log_folder
+from no_time_to_train.commands.checking.weights import published_encoder
 from no_time_to_train.commands.outputs import LOG_FILES, named_inputs
 from no_time_to_train.config import TestMode, dinov2_side
 from no_time_to_train.memory.description import MemoryDescription
@@ -22,6 +22,8 @@ RECORD_BYTES = 400
 """Of one instance in a list of results: its mask takes most of them."""
 PIXEL_BYTES = 1.5
 """Of a picture, in the formats that keep pixels."""
+OTHER_CHANNELS = 1024
+"""Of a patch feature, where the encoder is of another package."""
 NEW_LOG = "version_N"
 """Stands for the folder that a logger makes."""
 
@@ -60,7 +62,8 @@ def _sizes(
 ) -> dict[Path, float]:
     """Bytes that each output will take, about."""
     bank, encoder = setup.model.memory_bank_cfg, setup.model.encoder_cfg
-    channels = PRESETS[encoder.name].embed_dim if encoder.name in PRESETS else 1024
+    preset = published_encoder(encoder.name)
+    channels = preset.embed_dim if preset else OTHER_CHANNELS
     if memory is not None:
         channels = memory.size.channels
     if setup.mode is TestMode.test:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dinov2.presets import TRAINING_ONLY
 from no_time_to_train.checkpoint_index import read_index, shapes_digest
 from no_time_to_train.commands.checking.findings import Findings, Setup, size_of
 from no_time_to_train.commands.published_weights import FAMILIES
@@ -15,11 +14,8 @@ from no_time_to_train.config import DOWNLOAD
 from no_time_to_train.errors import InputError, naming
 from no_time_to_train.pickle_index import IndexedTensor
 from no_time_to_train.pl_wrapper.stages import STAGES
-from sam2.presets import NOT_FOR_IMAGES
 
 REPAIR = "get the file again from where its publisher offers it"
-LEFT_OUT = {"SAM 2": NOT_FOR_IMAGES, "DINOv2": TRAINING_ONLY}
-"""How the names of tensors begin that files hold and the networks do without."""
 
 
 def check_weights(setup: Setup, findings: Findings) -> None:
@@ -56,11 +52,12 @@ def identify(path: Path, family: str) -> list[str]:
         InputError: It is no file, or no checkpoint.
     """
     shapes = _shapes(read_index(path, f"the {family} weights", REPAIR).content)
+    presets = FAMILIES[family].presets
+    left_out = getattr(presets, FAMILIES[family].left_out)
     digest = shapes_digest(
-        {name: shape for name, shape in shapes.items() if not name.startswith(LEFT_OUT[family])}
+        {name: shape for name, shape in shapes.items() if not name.startswith(left_out)}
     )
-    presets = FAMILIES[family].presets.PRESETS
-    return [name for name, preset in presets.items() if preset.tensors == digest]
+    return [name for name, preset in presets.PRESETS.items() if preset.tensors == digest]
 
 
 def _shapes(content: Any) -> dict[str, tuple[int, ...]]:
@@ -75,3 +72,8 @@ def _advice(path: Path) -> str:
     likeness = [name for family in FAMILIES for name in identify(path, family)]
     looks = f"it looks like {likeness[0]}" if likeness else "it looks like no known preset"
     return f"{looks}, so change the name or the file"
+
+
+def published_encoder(name: str) -> Any:
+    """The preset of an encoder, whose sizes are known without PyTorch; None for other networks."""
+    return FAMILIES["DINOv2"].presets.PRESETS.get(name)
