@@ -110,6 +110,6 @@ def test_references__classes_that_the_file_lacks_are_named(data: Path) -> None:
     path.write_text(json.dumps(content))
     assert len(references(data, path, "lvis_rare")) == 2 * 337
     with pytest.raises(
-        InputError, match="has no category 'aerosol_can' .*, asked for by class_split"
+        InputError, match=r"has no category 'aerosol_can' .*, asked for by class_split"
     ):
         references(data, path, "lvis")

@@ -173,11 +173,12 @@ class Plan:
         """By the rules of the benchmark."""
         run = self.run
         truth = test.inputs.get(TARGET_ANNOTATIONS, self.targets.annotations)
-        log = log_folder(test.words)
+        log, names = log_folder(test.words), self.sweep.cat_names
         words = python(
             STAGE,
             *("evaluate", test.outputs[0], "--benchmark", self.sweep.benchmark),
-            *("--split", run.split, "--shots", run.shots, "--seed", run.seed),
+            *("--split", run.split, *(("--cat-names", names) if names else ())),
+            *("--shots", run.shots, "--seed", run.seed),
             *("--truth", truth, "--out", run.evaluation),
             *(() if log is None else ("--run", log / "metrics.json")),
         )
