@@ -34,6 +34,8 @@ class StageRow:
     """Of encoder and proposer, the files; of references and targets, the images and annotations."""
     outputs: Callable[[Any], dict[str, Path]] = lambda settings: {}
     """From the settings of a command to the files that its flags name as outputs."""
+    needs_classes: bool = True
+    """Whether it takes up a memory that is post-processed, or one that is only filled."""
 
     def load(self) -> type[Stage]:
         """Import the class."""
@@ -47,7 +49,11 @@ STAGES = {
         "fill_memory:FillMemory", ("out_path",), ("encoder", "references"), memory_output
     ),
     TestMode.postprocess_memory: StageRow(
-        "postprocess_memory:PostprocessMemory", ("out_path", "ckpt_path"), (), memory_output
+        "postprocess_memory:PostprocessMemory",
+        ("out_path", "ckpt_path"),
+        (),
+        memory_output,
+        needs_classes=False,
     ),
     TestMode.vis_memory: StageRow(
         "vis_memory:VisMemory", ("ckpt_path",), ("encoder", "references")
