@@ -118,9 +118,9 @@ def test_reproduce__runs_are_splits_by_shots_by_seeds() -> None:
         *("reproduce", "coco", "--splits", "few_shot_classes", "coco", "--shots", "1", "3", "1"),
         *("--seeds", "7", "9", "--dry-run"),
     )
-    runs = [line for line in outcome.out.splitlines() if " shots, seed " in line]
+    runs = [line for line in outcome.out.splitlines() if ", seed " in line and line.startswith("#")]
     assert runs == [
-        f"# {split}, {shots} shots, seed {seed}"
+        f"# {split}, {shots} shot{'' if shots == 1 else 's'}, seed {seed}"
         for split in ("few_shot_classes", "coco")
         for shots in (1, 3)
         for seed in (7, 9)
@@ -129,10 +129,10 @@ def test_reproduce__runs_are_splits_by_shots_by_seeds() -> None:
 
 def test_reproduce__without_more_words_runs_the_published_sweep() -> None:
     outcome = run_command("reproduce", "coco", "--dry-run")
-    runs = [line for line in outcome.out.splitlines() if " shots, seed " in line]
+    runs = [line for line in outcome.out.splitlines() if ", seed " in line and line.startswith("#")]
     assert len(runs) == 6 * 10
     assert outcome.out.endswith(" run_lightening.py summary work_dirs/coco_runs\n")
-    assert runs[0] == "# few_shot_classes, 1 shots, seed 42"
+    assert runs[0] == "# few_shot_classes, 1 shot, seed 42"
     assert runs[-1] == "# few_shot_classes, 30 shots, seed 99"
 
 

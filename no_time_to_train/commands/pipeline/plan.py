@@ -132,7 +132,8 @@ class Plan:
             "fill_memory",
         )
         inputs = self._files(words, ENCODER | REFERENCES)
-        return Step("fill", words, inputs, (run.memory,), without_effect=OF_TARGETS)
+        outputs = (run.memory,)
+        return Step("fill", words, inputs, outputs, without_effect=OF_TARGETS, resumes=True)
 
     def postprocess_memory(self) -> Step:
         """Stage 2, in one process."""
@@ -167,7 +168,7 @@ class Plan:
         )
         inputs = {"the memory": run.postprocessed_memory} | self._files(words, ENCODER | TARGETS)
         results = Path(flag_value(words, "--export_result") or run.results)
-        return Step("test", words, inputs, (results,))
+        return Step("test", words, inputs, (results,), resumes=True)
 
     def evaluate(self, test: Step) -> Step:
         """By the rules of the benchmark."""
