@@ -26,12 +26,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from no_time_to_train.rank_links import RankLinks
+
 SIGNALS = {
     getattr(signal, name)
     for name in ("SIGHUP", "SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGXCPU")
     if hasattr(signal, name)
 }
 """What users, terminals and batch systems end a process with."""
+RANK_VARIABLES = ("SLURM_PROCID", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK")
+"""Environment variables of SLURM, Lightning and torchrun; in rank 0 all that are set are 0."""
 RANK_ZERO_PID = "NO_TIME_TO_TRAIN_RANK_ZERO_PID"
 """Environment variable by which rank 0 tells the ranks that it starts who watches over them."""
 
@@ -50,6 +54,7 @@ _lock = threading.RLock()
 _temporary: set[Path] = set()
 _written: list[Path] = []
 _ranks: list[subprocess.Popen[Any]] = []
+_links: RankLinks | None = None
 _wakeup: socket.socket | None = None
 _first_signal: float | None = None
 
@@ -139,6 +144,17 @@ def watch_ranks(processes: Sequence[subprocess.Popen[Any]]) -> None:
     _ranks.extend(processes)
 
 
+def watch_links(links: RankLinks) -> None:
+    """End with the ranks at the other ends of these connections, likewise."""
+    global _links
+    _links = links
+
+
+def is_first_rank() -> bool:
+    """Whether this is rank 0, or the only process; it alone speaks for all."""
+    return all(os.environ.get(name, "0") == "0" for name in RANK_VARIABLES)
+
+
 def await_failed_rank() -> None:
     """Give this process time to end because of another rank, before it says why it fails itself.
 
@@ -147,7 +163,7 @@ def await_failed_rank() -> None:
     _await_signal()
     if _several_processes():
         # Rank 0 first, whose end ends the others: of several that fail alike, it alone says so.
-        time.sleep(FAILURE_SECONDS if _ranks else 2 * FAILURE_SECONDS)
+        time.sleep(FAILURE_SECONDS if is_first_rank() else 2 * FAILURE_SECONDS)
 
 
 # --- How it works.
@@ -171,11 +187,12 @@ def _await_signal() -> None:
 
 def _reset_in_child() -> None:
     """In a forked process, such as one that reads images: signals are its parent's business."""
-    global _lock
+    global _lock, _links
     signal.set_wakeup_fd(-1)  # it leads to the parent's thread
     _lock = threading.RLock()
     _temporary.clear()
     _ranks.clear()
+    _links = None
     for number in SIGNALS:
         if signal.getsignal(number) is _handle:
             # A terminal sends SIGINT to all; the parent ends its children.
@@ -184,8 +201,9 @@ def _reset_in_child() -> None:
 
 def _watch(reader: socket.socket) -> None:
     while True:
-        ready, _, _ = select.select([reader], [], [], POLL_SECONDS)
-        for number in reader.recv(4096) if ready else b"":
+        links = _links.connections.values() if _links else ()
+        ready, _, _ = select.select([reader, *links], [], [], POLL_SECONDS)
+        for number in reader.recv(4096) if reader in ready else b"":
             if number in SIGNALS:
                 _end(128 + number, f"stopped by {_signal_name(number)}")
         _check_ranks()
@@ -196,24 +214,37 @@ def _check_ranks() -> None:
         _end(1, None)
     for rank, process in enumerate(_ranks, start=1):
         code = process.poll()
-        if code and code < 0:
-            _end(128 - code, f"rank {rank} was stopped by {_signal_name(-code)}")
-        if code and code - 128 in SIGNALS:  # it has left the message to rank 0
-            _end(code, f"rank {rank} was stopped by {_signal_name(code - 128)}")
         if code:
-            _end(code, None)
+            _end_with(rank, 128 - code if code < 0 else code)
+    failed = _links.ended() if _links else None
+    if failed:
+        _end_with(*failed)
 
 
-def _end(code: int, cause: str | None) -> NoReturn:
+def _end_with(rank: int, code: int | None) -> NoReturn:
+    """End because another rank has; where it was a signal, it has left the message to rank 0."""
+    if code is None:
+        cause = f"rank {rank} has gone without a word: it was killed, or its machine has stopped"
+        _end(1, cause, speaks=is_first_rank() or (_links is not None and _links.rank == 1))
+    by_signal = code - 128 in SIGNALS | {signal.SIGKILL}
+    _end(code, f"rank {rank} was stopped by {_signal_name(code - 128)}" if by_signal else None)
+
+
+def _end(code: int, cause: str | None, speaks: bool | None = None) -> NoReturn:
     """Leave nothing unfinished, and end; runs in the thread that watches."""
     _lock.acquire(timeout=LOCK_SECONDS)
-    if cause and not _is_started_rank():
-        _print(f"error: {cause}; {_what_was_written()}\n")
+    if cause and (is_first_rank() if speaks is None else speaks):
+        written = f"; {_what_was_written()}" if is_first_rank() else ""
+        _print(f"error: {cause}{written}\n")
     _exit(code)
 
 
 def _exit(code: int) -> NoReturn:
     _remove_temporary()
+    if _links:
+        _links.tell(code)
+        if code:  # so that rank 0 ends by itself, and not because torchrun stops it
+            _links.await_end_of_first(RANKS_SECONDS)
     _end_ranks()
     _end_forked_processes()
     _remove_temporary()
@@ -240,7 +271,7 @@ def _print(text: str) -> None:
 def _what_was_written() -> str:
     names = [str(path) for path in _written[:3]]
     if not names:
-        return "rank 0 had written nothing" if _ranks else "nothing was written"
+        return "rank 0 had written nothing" if _ranks or _links else "nothing was written"
     if len(_written) > len(names):
         names.append(f"and {len(_written) - len(names)} more")
     return f"written before that: {', '.join(names)}"
@@ -258,19 +289,25 @@ def _is_started_rank() -> bool:
 
 
 def _several_processes() -> bool:
-    return bool(_ranks) or _is_started_rank()
+    return bool(_ranks or _links) or not is_first_rank()
 
 
 def _await_ranks() -> None:
     """Wait for the other ranks; the watching thread ends this one if they fail."""
+    if _links and _links.rank > 0:
+        _links.tell(0)
     deadline = time.monotonic() + FINISH_SECONDS
-    while any(process.poll() is None for process in _ranks):
+    while any(process.poll() is None for process in _ranks) or _linked_ranks():
         if time.monotonic() > deadline:
             with _lock:
                 _print(f"error: a rank still runs {FINISH_SECONDS:.0f} s after rank 0 was done\n")
                 _exit(1)
         time.sleep(POLL_SECONDS / 5)
     _check_ranks()
+
+
+def _linked_ranks() -> bool:
+    return _links is not None and _links.rank == 0 and bool(_links.connections)
 
 
 def _end_ranks() -> None:
