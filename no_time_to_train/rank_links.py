@@ -35,7 +35,7 @@ class RankLinks:
     """The open connections: of rank 0 with all others, of any other with rank 0."""
 
     def __init__(self, rank: int, connections: Mapping[int, socket.socket]) -> None:
-        self.rank, self.connections = rank, dict(connections)
+        self.rank, self.connections, self._done = rank, dict(connections), False
         for connection in self.connections.values():
             connection.settimeout(None)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -48,13 +48,17 @@ class RankLinks:
         for rank, connection in list(self.connections.items()):
             if select.select([connection], [], [], 0)[0]:
                 code = _read_code(connection)
-                if code != 0:
+                if code != 0 and not self._done:
                     return rank, code
                 self.connections.pop(rank).close()
         return None
 
     def tell(self, code: int) -> None:
-        """Let the others know that this rank ends, and with which exit code."""
+        """Let the others know that this rank ends, and with which exit code.
+
+        After 0 it does not matter to it how others end.
+        """
+        self._done = code == 0
         for connection in list(self.connections.values()):
             with suppress(OSError):  # that rank has ended itself
                 connection.send(bytes([code]))

@@ -105,6 +105,16 @@ def test_linked_ranks__fail_together_without_another_word(
     assert all(each[0] == code for each, is_done in zip(found, done, strict=True) if not is_done)
 
 
+def test_linked_ranks__that_are_done_are_at_peace_with_the_end_of_the_first() -> None:
+    reception = rank_links.Reception("localhost")
+    other = rank_links.join(reception.invitation, 1)
+    first = reception.await_all(world_size=2)
+    other.tell(0)
+    first.connections[1].close()
+    assert other.ended() is None
+    assert not other.connections
+
+
 def test_reception__turns_strangers_away() -> None:
     reception = rank_links.Reception("localhost")
     invitation = reception.invitation
