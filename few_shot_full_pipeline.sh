@@ -4,11 +4,11 @@
 #   SHOTS      references per class
 #   GPUS       how many, or cpu
 #   SEED       of the reference sampling
-#   ARGUMENTS  go to every call of run_lightening.py, e.g. --config configs/sam2_hiera_t.yaml
-# The 20 few-shot classes of COCO: sample, fill, postprocess, test into work_dirs/few_shot_results.
+#   ARGUMENTS  go to every call of run_lightening.py test, e.g. --config configs/sam2_hiera_t.yaml
+# The 20 few-shot classes of COCO: sample, fill, postprocess, test, evaluate, into work_dirs/few_shot_results.
 # COCO lies where CONFIG says, or in $DATASETS_ROOT/coco.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/scripts/common.sh"
-source "$ROOT/scripts/coco_pipeline.sh"
 require_arguments 4 "$@"
-coco_pipeline few_shot_classes work_dirs/few_shot_results "$@"
+reproduce coco --splits few_shot_classes --shots "$2" --seeds "$4" --devices "$3" --config "$1" \
+    --folder work_dirs/few_shot_results -- "${@:5}"

@@ -9,11 +9,8 @@ from typing import TypeGuard
 import torch
 from torch import Tensor
 
-from dinov2.presets import PRESETS, Preset, missing_weights
+from dinov2.presets import PRESETS, TRAINING_ONLY, Preset, missing_weights
 from dinov2.vision_transformer import VisionTransformer, check_size
-
-# Part of official checkpoints: stands in for hidden patches during pre-training.
-TRAINING_ONLY = frozenset({"mask_token"})
 
 
 def build_dinov2(

@@ -23,6 +23,7 @@ from no_time_to_train.bounds import (
     require,
     require_between,
 )
+from no_time_to_train.errors import InputError
 from no_time_to_train.output_checks import check_folder_name
 
 EncoderName = Literal[
@@ -49,6 +50,7 @@ Sam2Name = Literal[
 ]
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Orientation = Literal["auto", "shown", "stored"]
+OnBadImage = Literal["fail", "skip"]
 MAX_NAME = 100
 """Longest name of an encoder, which memories and messages repeat."""
 DOWNLOAD = "download"
@@ -198,6 +200,33 @@ class EncoderConfig:
                 side >= patch and side % patch == 0,
                 f"encoder_cfg.img_size must be a multiple of patch_size {patch}, got {side}",
             )
+
+    def check_sizes(self, patch_size: int, image_size: int) -> None:
+        """Compare these sizes with those of the network.
+
+        Args:
+            patch_size: Of the network, in pixels.
+            image_size: Side of its input, in pixels.
+
+        Raises:
+            InputError: Another patch size is given, or the input does not divide into patches.
+        """
+        if self.patch_size not in (None, patch_size):
+            raise InputError(
+                f"encoder_cfg.patch_size is {self.patch_size}, but {self.name} has "
+                f"patches of {patch_size} pixels; set it to {patch_size}, or leave it out"
+            )
+        if image_size % patch_size:
+            fitting = max(1, round(image_size / patch_size)) * patch_size
+            raise InputError(
+                f"encoder_cfg.img_size must be a multiple of the patch size {patch_size} of "
+                f"{self.name}, got {image_size}; set it, and fill_memory.image_size, to {fitting}"
+            )
+
+
+def dinov2_side(settings: EncoderConfig) -> int:
+    """Side of the input of DINOv2 in pixels; by default that of its last training."""
+    return settings.img_size or 518
 
 
 @dataclass(frozen=True)
@@ -379,6 +408,9 @@ class TestDataConfig:
     """Always False: the networks normalise. Kept because published configs name it."""
     with_query_points: bool = False
     """Always False: prompts are a grid. Kept because published configs name it."""
+    on_bad_image: OnBadImage = "fail"
+    """At an image that is missing or unreadable: fail ends the run, skip names it in the log and in
+    metrics.json and counts it as an image without detections."""
     class_split: str | None = None
     """A named list of classes."""
     cat_names: ClassNames | None = None

@@ -56,16 +56,26 @@ class ForeignContentError(Unreadable):
     repair = "take a file of tensors only, from a source that you trust"
 
 
-class _Storage(NamedTuple):
-    """Stand-in for a storage: how many numbers it holds."""
+class Storage(NamedTuple):
+    """Stand-in for a storage."""
 
+    kind: str
+    """A key of ITEM_BYTES."""
+    key: str
+    """By which the file finds its numbers."""
     numel: int
+    """How many numbers it holds."""
 
 
-class _Tensor(NamedTuple):
+class IndexedTensor(NamedTuple):
     """Stand-in for a tensor that lies within its storage."""
 
+    storage: Storage
+    offset: int
+    """Of its first number in the storage."""
     shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    """Numbers from one to the next, by dimension."""
 
 
 def too_long() -> Unreadable:
@@ -90,15 +100,20 @@ class PickleIndex(pickle.Unpickler):
         self.stored = stored
         self.storages: dict[str, int] = {}
 
-    def check(self) -> None:
+    def read(self) -> Any:
         """Go through all of it.
+
+        Returns:
+            What it holds, with stand-ins for tensors.
 
         Raises:
             Unreadable: It holds what a checkpoint does not hold.
         """
         try:
             self._scan()
-            _check_containers(self.load())
+            content = self.load()
+            _check_containers(content)
+            return content
         except Unreadable:
             raise
         except Exception as error:  # a damaged pickle may raise anything
@@ -129,7 +144,7 @@ class PickleIndex(pickle.Unpickler):
             "real numbers, so it is not opened (opening such things can run code)"
         )
 
-    def persistent_load(self, pid: Any) -> _Storage:
+    def persistent_load(self, pid: Any) -> Storage:
         """The stand-in for a storage; `pickle` calls this."""
         kind, number_type, key, _, numel, *view = pid
         if kind != "storage" or any(each is not None for each in view):
@@ -138,7 +153,7 @@ class PickleIndex(pickle.Unpickler):
         if not isinstance(key, str) or wanted > self.stored(key):
             raise ValueError(f"the numbers of part {key!r} are not all there")
         self.storages[key] = max(wanted, self.storages.get(key, 0))
-        return _Storage(numel)
+        return Storage(number_type, key, numel)
 
 
 def _rebuilt_tensor(
@@ -149,18 +164,18 @@ def _rebuilt_tensor(
     requires_grad: Any = False,
     hooks: Any = None,
     metadata: Any = None,
-) -> _Tensor:
-    if not isinstance(storage, _Storage) or hooks or metadata or len(shape) != len(stride):
+) -> IndexedTensor:
+    if not isinstance(storage, Storage) or hooks or metadata or len(shape) != len(stride):
         raise ValueError("a tensor in an unknown form")
     numbers = math.prod(_count(length) for length in shape)
     reach = sum((length - 1) * _count(step) for length, step in zip(shape, stride, strict=True))
     if numbers and (_count(offset) + reach >= storage.numel or numbers > storage.numel):
         raise ValueError(f"a tensor of shape {tuple(shape)} over {storage.numel} stored numbers")
-    return _Tensor(tuple(shape))
+    return IndexedTensor(storage, offset, tuple(shape), tuple(stride))
 
 
-def _rebuilt_parameter(data: Any, requires_grad: Any, hooks: Any) -> _Tensor:
-    if not isinstance(data, _Tensor) or hooks:
+def _rebuilt_parameter(data: Any, requires_grad: Any, hooks: Any) -> IndexedTensor:
+    if not isinstance(data, IndexedTensor) or hooks:
         raise ValueError("a parameter in an unknown form")
     return data
 

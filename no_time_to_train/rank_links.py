@@ -35,8 +35,11 @@ class RankLinks:
     """The open connections: of rank 0 with all others, of any other with rank 0."""
 
     def __init__(self, rank: int, connections: Mapping[int, socket.socket]) -> None:
-        self.rank, self.connections, self._done = rank, dict(connections), False
-        for connection in self.connections.values():
+        self.rank, self._connections = rank, dict(connections)
+        self.working = dict(connections)
+        """Those at whose other end nobody has ended."""
+        self._done = False
+        for connection in connections.values():
             connection.settimeout(None)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for name, value in PROBES.items():
@@ -45,12 +48,12 @@ class RankLinks:
 
     def ended(self) -> tuple[int, int | None] | None:
         """The next rank that has failed and its exit code, None where it could not tell it."""
-        for rank, connection in list(self.connections.items()):
+        for rank, connection in list(self.working.items()):
             if select.select([connection], [], [], 0)[0]:
                 code = _read_code(connection)
+                del self.working[rank]
                 if code != 0 and not self._done:
                     return rank, code
-                self.connections.pop(rank).close()
         return None
 
     def tell(self, code: int) -> None:
@@ -59,17 +62,17 @@ class RankLinks:
         After 0 it does not matter to it how others end.
         """
         self._done = code == 0
-        for connection in list(self.connections.values()):
+        for connection in self._connections.values():
             with suppress(OSError):  # that rank has ended itself
                 connection.send(bytes([code]))
 
     def await_end_of_first(self, seconds: float) -> None:
         """Wait until rank 0 has ended, but not longer than some seconds."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and 0 in self.connections:
-            ready = select.select([self.connections[0]], [], [], 0.1)[0]
-            if ready and not _read_code(self.connections[0]):
-                return
+        if self.rank > 0:
+            deadline, first = time.monotonic() + seconds, self._connections[0]
+            while (left := deadline - time.monotonic()) > 0:
+                if select.select([first], [], [], left)[0] and _read_code(first) is None:
+                    return
 
 
 def _read_code(connection: socket.socket) -> int | None:

@@ -52,6 +52,20 @@ class Target:
 
 
 @dataclass(frozen=True)
+class BadImage:
+    """In place of a target that cannot be read."""
+
+    index: int
+    """Position in the data set."""
+    image_id: int | str
+    """As in the COCO json."""
+    file_name: str
+    """As in the COCO json."""
+    reason: str
+    """A sentence that names the file."""
+
+
+@dataclass(frozen=True)
 class Proposals:
     """Class-agnostic masks of one image."""
 

@@ -1,9 +1,9 @@
 """How a command ends before its time: on a signal, or because another rank has failed.
 
-At once, with one sentence, the exit code that shells expect (128 + the signal) and no unfinished
-file. A thread of its own does it, without unwinding the stack: the main thread may be inside a call
-that returns late or never (a collective whose peer is gone), or inside a library that swallows
-exceptions.
+With one sentence, the exit code that shells expect (128 + the signal) and no unfinished file: at
+once, or, of work in steps, after the step at hand. A thread of its own does it, without unwinding
+the stack: the main thread may be inside a call that returns late or never (a collective whose peer
+is gone), or inside a library that swallows exceptions.
 
 Only the standard library is imported, so that this is set up before the seconds that imports take.
 """
@@ -46,6 +46,10 @@ RANKS_SECONDS = 10.0
 """Time that the other ranks have to remove what they have not finished."""
 FAILURE_SECONDS = 3.0
 """Time in which a failure that another rank has caused is told from one of this rank's own."""
+STEP_SECONDS = 20.0
+"""Time that the step at hand has to end after a signal; SLURM kills after 30 s."""
+REPEAT_SECONDS = 1.0
+"""A signal that comes again within this time is the same one, by another way."""
 FINISH_SECONDS = 60.0
 """Time in which the other ranks must end after rank 0 has."""
 
@@ -57,6 +61,13 @@ _ranks: list[subprocess.Popen[Any]] = []
 _links: RankLinks | None = None
 _wakeup: socket.socket | None = None
 _first_signal: float | None = None
+_in_steps = False
+_stop = threading.Event()
+"""The step at hand is to be the last."""
+_stopped = threading.Event()
+"""It was, and what it made is kept."""
+_waiting_for_step = False
+_describe_kept: Callable[[], str] | None = None
 
 
 # --- What a command that writes files uses.
@@ -96,6 +107,44 @@ def replace(source: Path, target: Path, name: Path | None) -> None:
         source.replace(target)
         if name is not None:
             _written.append(name)
+
+
+# --- What a command uses that works in steps, and keeps what each has made.
+
+
+def begin_steps() -> None:
+    """Let the step at hand end, from now on, before a signal ends the process."""
+    global _in_steps
+    _stop.clear()
+    _stopped.clear()
+    _in_steps = True
+
+
+def stop_wanted() -> bool:
+    """Whether the last step was the last one; then `stop_here` is to be called."""
+    return _stop.is_set()
+
+
+def stop_here() -> None:
+    """Wait for the end of the process, now that all is kept."""
+    _stopped.set()
+    time.sleep(FINISH_SECONDS)
+
+
+def end_steps() -> None:
+    """Let signals end the process at once again."""
+    global _in_steps
+    _in_steps = False
+
+
+def describe_kept(describe: Callable[[], str] | None) -> None:
+    """Add something to the sentence at the end.
+
+    Args:
+        describe: What is kept, and how to go on; empty where nothing is.
+    """
+    global _describe_kept
+    _describe_kept = describe
 
 
 # --- What an entry point uses.
@@ -173,7 +222,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
     """Python's side of a signal, in the main thread: a second one waits for nothing."""
     global _first_signal
     _first_signal = _first_signal or time.monotonic()
-    if time.monotonic() - _first_signal > 1:  # not one signal that comes by two ways
+    if time.monotonic() - _first_signal > REPEAT_SECONDS and not _waiting_for_step:
         _kill(_ranks)
         _remove_temporary()
         os._exit(128 + number)
@@ -201,31 +250,69 @@ def _reset_in_child() -> None:
 
 def _watch(reader: socket.socket) -> None:
     while True:
-        links = _links.connections.values() if _links else ()
+        links = _links.working.values() if _links else ()
         ready, _, _ = select.select([reader, *links], [], [], POLL_SECONDS)
         for number in reader.recv(4096) if reader in ready else b"":
             if number in SIGNALS:
+                _finish_step(reader, number)
                 _end(128 + number, f"stopped by {_signal_name(number)}")
-        _check_ranks()
+        _check_ranks(reader)
 
 
-def _check_ranks() -> None:
+def _finish_step(reader: socket.socket, number: int) -> None:
+    """Wait for the steps at hand of all ranks; not if one fails, or another signal comes."""
+    global _waiting_for_step, _first_signal
+    if not _in_steps:
+        return
+    _waiting_for_step = True
+    _stop.set()
+    for process in _ranks:
+        process.terminate()
+    if _links and _links.rank == 0:
+        _links.tell(128 + number)
+    begun, told = time.monotonic(), False
+    while (seconds := time.monotonic() - begun) < STEP_SECONDS and _ranks_work():
+        if select.select([reader], [], [], POLL_SECONDS / 10)[0]:
+            reader.recv(4096)
+            if seconds > REPEAT_SECONDS:
+                break
+        if seconds > REPEAT_SECONDS and not told and is_first_rank():
+            told = True
+            _print("finishing what is at hand; another signal ends it at once\n")
+    _first_signal = time.monotonic()
+    _waiting_for_step = False
+
+
+def _ranks_work() -> bool:
+    """Whether a step has not ended yet, and no rank has failed."""
+    codes = [process.poll() for process in _ranks]
+    if any(code and abs(code) % 128 not in SIGNALS for code in codes):
+        return False
+    failed = _links.ended() if _links and _links.rank == 0 else None
+    if failed and (failed[1] or 0) - 128 not in SIGNALS:
+        return False
+    return (_in_steps and not _stopped.is_set()) or None in codes or _linked_ranks()
+
+
+def _check_ranks(reader: socket.socket | None = None) -> None:
     if _is_started_rank() and os.getppid() != int(os.environ[RANK_ZERO_PID]):
         _end(1, None)
     for rank, process in enumerate(_ranks, start=1):
         code = process.poll()
         if code:
-            _end_with(rank, 128 - code if code < 0 else code)
+            _end_with(rank, 128 - code if code < 0 else code, reader)
     failed = _links.ended() if _links else None
     if failed:
-        _end_with(*failed)
+        _end_with(*failed, reader)
 
 
-def _end_with(rank: int, code: int | None) -> NoReturn:
+def _end_with(rank: int, code: int | None, reader: socket.socket | None) -> NoReturn:
     """End because another rank has; where it was a signal, it has left the message to rank 0."""
     if code is None:
         cause = f"rank {rank} has gone without a word: it was killed, or its machine has stopped"
         _end(1, cause, speaks=is_first_rank() or (_links is not None and _links.rank == 1))
+    if code - 128 in SIGNALS and reader is not None:
+        _finish_step(reader, code - 128)
     by_signal = code - 128 in SIGNALS | {signal.SIGKILL}
     _end(code, f"rank {rank} was stopped by {_signal_name(code - 128)}" if by_signal else None)
 
@@ -234,8 +321,8 @@ def _end(code: int, cause: str | None, speaks: bool | None = None) -> NoReturn:
     """Leave nothing unfinished, and end; runs in the thread that watches."""
     _lock.acquire(timeout=LOCK_SECONDS)
     if cause and (is_first_rank() if speaks is None else speaks):
-        written = f"; {_what_was_written()}" if is_first_rank() else ""
-        _print(f"error: {cause}{written}\n")
+        more = f"; {_what_was_written()}{_what_is_kept()}" if is_first_rank() else ""
+        _print(f"error: {cause}{more}\n")
     _exit(code)
 
 
@@ -277,6 +364,13 @@ def _what_was_written() -> str:
     return f"written before that: {', '.join(names)}"
 
 
+def _what_is_kept() -> str:
+    with suppress(OSError):
+        if _describe_kept is not None and (text := _describe_kept()):
+            return f"; {text}"
+    return ""
+
+
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
@@ -307,14 +401,18 @@ def _await_ranks() -> None:
 
 
 def _linked_ranks() -> bool:
-    return _links is not None and _links.rank == 0 and bool(_links.connections)
+    return _links is not None and _links.rank == 0 and bool(_links.working)
 
 
 def _end_ranks() -> None:
-    for process in _ranks:
-        process.terminate()
-    deadline = time.monotonic() + RANKS_SECONDS
-    while time.monotonic() < deadline and any(process.poll() is None for process in _ranks):
+    begun, times = time.monotonic(), 0
+    while (seconds := time.monotonic() - begun) < RANKS_SECONDS:
+        if all(process.poll() is not None for process in _ranks):
+            return
+        if seconds >= times * 2 * REPEAT_SECONDS and times < 2:
+            times += 1  # a second one keeps them from finishing their step
+            for process in _ranks:
+                process.terminate()
         time.sleep(POLL_SECONDS / 10)
     _kill(_ranks)
 

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sam2.checkpoint import ONLY_IN_2_1, incompatible_keys, kind_of, read_checkpoint, unwrap
+from sam2.checkpoint import incompatible_keys, kind_of, read_checkpoint, unwrap
 from sam2.image_model import DecoderName, Sam2ImageModel
 from sam2.modeling.hiera import Hiera
 from sam2.modeling.image_encoder import FpnNeck, ImageEncoder
 from sam2.modeling.mask_decoder import MaskDecoder
 from sam2.modeling.prompt_encoder import PromptEncoder
-from sam2.presets import PRESETS, Preset, how_to_get, missing_weights
+from sam2.presets import ONLY_IN_2_1, PRESETS, Preset, how_to_get, missing_weights
 
 COARSEST_STRIDE = 32
 

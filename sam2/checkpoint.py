@@ -10,27 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-ONLY_IN_2_1 = ("obj_ptr_tpos_proj.", "no_obj_embed_spatial")
-"""How the names of tensors begin that tell a SAM 2.1 file from a SAM 2 file."""
-
-NOT_FOR_IMAGES = (
-    # Memory of earlier frames.
-    "memory_attention.",
-    "memory_encoder.",
-    "maskmem_tpos_enc",
-    "no_mem_embed",
-    "no_mem_pos_enc",
-    "mask_downsample.",
-    # Object pointers from frame to frame.
-    "no_obj_ptr",
-    "obj_ptr_proj.",
-    *ONLY_IN_2_1,
-    # Whether the tracked object is in the frame at all.
-    "sam_mask_decoder.pred_obj_score_head.",
-    # Masks as prompts; ours are points and boxes.
-    "sam_prompt_encoder.mask_downscaling.",
-)
-"""How the names of tensors begin that official checkpoints hold and `Sam2ImageModel` lacks."""
+from sam2.presets import NOT_FOR_IMAGES
 
 OTHER_KINDS = {
     "mem_feats": "a memory checkpoint",

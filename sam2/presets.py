@@ -33,6 +33,8 @@ class Preset:
     """Side of the trunk's coarse position embedding."""
     url: str | None
     """Official weights, where there are any."""
+    tensors: str
+    """SHA-256, its first 16 digits, of a json of the sorted names and shapes of its tensors."""
     d_model: int = 256
     """Channels of the feature pyramid and of the decoder's tokens."""
     decoder_depth: int = 2
@@ -53,12 +55,14 @@ _TINY = Preset(
     window_sizes=(8, 4, 14, 7),
     background_size=7,
     url=f"{OFFICIAL}/072824/sam2_hiera_tiny.pt",
+    tensors="853b1b2aa09223c8",
 )
 _SMALL = replace(
     _TINY,
     stages=(1, 2, 11, 2),
     global_att_blocks=(7, 10, 13),
     url=f"{OFFICIAL}/072824/sam2_hiera_small.pt",
+    tensors="23998733b3e7f695",
 )
 _BASE_PLUS = Preset(
     embed_dim=112,
@@ -68,6 +72,7 @@ _BASE_PLUS = Preset(
     window_sizes=(8, 4, 14, 7),
     background_size=14,
     url=f"{OFFICIAL}/072824/sam2_hiera_base_plus.pt",
+    tensors="713a4b9c0ba8685b",
 )
 _LARGE = Preset(
     embed_dim=144,
@@ -77,6 +82,7 @@ _LARGE = Preset(
     window_sizes=(8, 4, 16, 8),
     background_size=7,
     url=f"{OFFICIAL}/072824/sam2_hiera_large.pt",
+    tensors="d229b521dc256d22",
 )
 _DEMO = Preset(
     embed_dim=32,
@@ -86,6 +92,7 @@ _DEMO = Preset(
     window_sizes=(8, 4, 8, 4),
     background_size=7,
     url=None,
+    tensors="b100b7f08341325a",
     d_model=96,
     decoder_num_heads=4,
     decoder_mlp_dim=384,
@@ -104,6 +111,28 @@ PRESETS: dict[str, Preset] = {
     "sam2_hiera_demo": _DEMO,
 }
 """Every model by name."""
+
+ONLY_IN_2_1 = ("obj_ptr_tpos_proj.", "no_obj_embed_spatial")
+"""How the names of tensors begin that tell a SAM 2.1 file from a SAM 2 file."""
+
+NOT_FOR_IMAGES = (
+    # Memory of earlier frames.
+    "memory_attention.",
+    "memory_encoder.",
+    "maskmem_tpos_enc",
+    "no_mem_embed",
+    "no_mem_pos_enc",
+    "mask_downsample.",
+    # Object pointers from frame to frame.
+    "no_obj_ptr",
+    "obj_ptr_proj.",
+    *ONLY_IN_2_1,
+    # Whether the tracked object is in the frame at all.
+    "sam_mask_decoder.pred_obj_score_head.",
+    # Masks as prompts; ours are points and boxes.
+    "sam_prompt_encoder.mask_downscaling.",
+)
+"""How the names of tensors begin that official checkpoints hold and `Sam2ImageModel` lacks."""
 
 
 def missing_weights(name: str, path: Path) -> str:

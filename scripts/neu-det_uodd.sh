@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Usage: bash scripts/neu-det_uodd.sh [ARGUMENTS]
-# NEU-DET and UODD of CD-FSOD, with matching_cdfsod_pipeline.sh. ARGUMENTS go to every call of run_lightening.py.
+# NEU-DET and UODD of CD-FSOD, as matching_cdfsod_pipeline.sh. ARGUMENTS go to every call of run_lightening.py test.
 # DEVICES: GPU numbers such as 0,1, or cpu (default 0). SHOTS: default "1 5 10". DATASETS_ROOT: default ./data.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-cdfsod_benchmark NEU-DET crazing,inclusion,patches,pitted_surface,rolled-in_scale,scratches "$@"
-cdfsod_benchmark UODD seacucumber,seaurchin,scallop "$@"
+read -ra shots <<<"${SHOTS:-1 5 10}"
+reproduce cdfsod --splits NEU-DET UODD --shots "${shots[@]}" --devices "$(gpu_numbers "${DEVICES:-0}")" -- "$@"

@@ -1,14 +1,21 @@
-"""What tests of several kinds share."""
+"""What tests of several kinds share, and what they need of the process that runs them."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.cli.warm import WarmPython
+
+# `nohup` and jobs in the background ignore signals, and so would the commands that tests start. A
+# handler that does nothing ignores them as well, and is not inherited.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda number, frame: None)
 
 
 @pytest.fixture(scope="session")

@@ -32,15 +32,17 @@ from no_time_to_train.config import (
     Sam2Name,
 )
 from no_time_to_train.dataset.class_splits import class_names as class_names_of
-from no_time_to_train.dataset.crops import crop_and_resize, crop_box
+from no_time_to_train.dataset.crop_boxes import crop_box
+from no_time_to_train.dataset.crops import crop_and_resize
 from no_time_to_train.dataset.images import as_rgb, read_image, rgb_from_array, to_tensor
 from no_time_to_train.dataset.instance_masks import to_mask
 from no_time_to_train.dataset.targets import to_target
 from no_time_to_train.encoders import build_encoder, input_size
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.files import check_regular_file
-from no_time_to_train.memory.bank import EncoderSpec, Memory
+from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.checkpoint import read_memory, write_memory
+from no_time_to_train.memory.description import EncoderSpec
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.proposers import build_proposer
 from no_time_to_train.structures import Reference
@@ -64,9 +66,9 @@ class FewShotSegmenter:
 
     It has examples (a filled memory), or finalised classes (a post-processed one), or both: classes
     made of its examples. `remember` adds an example, after which the classes have to be finalised
-    again; `load` replaces all there was; `save` stores the classes where they are finalised, else
-    the examples. Where an error is raised, all is as it was. Threads may share one segmenter: they
-    wait for each other.
+    again; `load` replaces all there was, `forget` leaves nothing; `save` stores the classes where
+    they are finalised, else the examples. Where an error is raised, all is as it was. Threads may
+    share one segmenter: they wait for each other.
     """
 
     def __init__(
@@ -264,6 +266,11 @@ class FewShotSegmenter:
         bbox = (x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
         box = crop_box(bbox, self._context_ratio, *inside.shape)
         return crop_and_resize(pixels, inside, box, self._crop_size)
+
+    def forget(self) -> None:
+        """Go back to knowing no class; the networks stay."""
+        with self._lock:
+            self._segmenter.set_memory(self._segmenter.memory.emptied())
 
     def finalise(self) -> None:
         """Make classes of the examples; more may be remembered later, and this repeated.

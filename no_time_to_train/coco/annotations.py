@@ -73,7 +73,7 @@ class CocoAnnotations:
         """
         path = Path(path)
         check_regular_file(path, "the COCO json")
-        with _collector_paused():
+        with collector_paused():
             try:
                 return _from_document(path, load_json(path))
             except InputError as error:
@@ -183,7 +183,7 @@ def _encodable(file_name: str) -> bool:
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Spare the garbage collector passes over millions of new objects that all stay."""
     was_enabled = gc.isenabled()
     gc.disable()

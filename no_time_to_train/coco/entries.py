@@ -21,6 +21,8 @@ MAX_POSITION = 1e6
 """Largest number of a box in pixels; products of such numbers are exact."""
 MAX_SIDE = 1_000_000
 """Largest side of an image in pixels."""
+FREQUENCIES = ("r", "c", "f")
+"""How LVIS groups its classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,10 @@ class ImageInfo:
     """Pixels, where the json says so."""
     width: int | None
     """Pixels, where the json says so."""
+    neg_category_ids: tuple[int, ...] | None = None
+    """Classes that are known not to be in it, where the json says so (LVIS)."""
+    not_exhaustive_category_ids: tuple[int, ...] | None = None
+    """Classes of which it may show more instances than are annotated (LVIS)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Category:
 
     id: int
     name: str
+    frequency: str | None = None
+    """LVIS's r, c or f (rare, common, frequent in its training set); None for anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,14 @@ def parse_image(entry: dict[str, Any]) -> ImageInfo:
         name = entry["coco_url"].rsplit("/", 1)[-1]
     if not isinstance(name, str) or not name:
         raise InputError(f'"file_name" must be the name of the image file, got {brief(name)}')
-    return ImageInfo(_id(entry, "id"), name, _side(entry, "height"), _side(entry, "width"))
+    return ImageInfo(
+        _id(entry, "id"),
+        name,
+        _side(entry, "height"),
+        _side(entry, "width"),
+        _category_ids(entry, "neg_category_ids"),
+        _category_ids(entry, "not_exhaustive_category_ids"),
+    )
 
 
 def parse_category(entry: dict[str, Any]) -> Category:
@@ -91,7 +106,8 @@ def parse_category(entry: dict[str, Any]) -> Category:
     name = entry.get("name")
     if not isinstance(name, str) or not name:
         raise InputError(f'"name" must be the name of the class, got {brief(name)}')
-    return Category(_whole(entry, "id"), name)
+    frequency = entry.get("frequency")
+    return Category(_whole(entry, "id"), name, frequency if frequency in FREQUENCIES else None)
 
 
 def parse_annotation(entry: dict[str, Any]) -> Annotation:
@@ -151,6 +167,15 @@ def _side(entry: dict[str, Any], key: str) -> int | None:
     raise InputError(
         f'"{key}" must be a positive whole number of pixels{limit}, got {brief(value)}'
     )
+
+
+def _category_ids(entry: dict[str, Any], key: str) -> tuple[int, ...] | None:
+    value = entry.get(key)
+    if value is None:
+        return None
+    if isinstance(value, list) and all(type(each) is int for each in value):
+        return tuple(value)
+    raise InputError(f'"{key}" must be a list of category ids, got {brief(value)}')
 
 
 def _flag(entry: dict[str, Any], key: str) -> int:

@@ -40,9 +40,22 @@ COMMANDS = {
         "postprocess_memory condenses them into classes; vis_memory draws them; test segments the "
         "targets.",
     ),
+    "reproduce": Command(
+        "no_time_to_train.commands.reproduce",
+        "Run a benchmark of the paper from references to a table, at any splits, shots and seeds; "
+        "what is there already is not done again.",
+    ),
     "evaluate": Command(
         "no_time_to_train.commands.evaluate",
         "Measure a stored list of COCO results by the rules of a benchmark.",
+    ),
+    "episodes": Command(
+        "no_time_to_train.commands.episodes",
+        "Measure few-shot segmentation by episodes of one class and one query, as COCO-20i has it.",
+    ),
+    "summary": Command(
+        "no_time_to_train.commands.summary",
+        "Show every evaluated run below some folders as tables, beside the published numbers.",
     ),
 }
 

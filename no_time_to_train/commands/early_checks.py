@@ -24,6 +24,7 @@ from no_time_to_train.commands.parsing import (
     LeftToLightning,
     OneLineParser,
     add_flags,
+    apply_flags,
     current_class_paths,
 )
 from no_time_to_train.config import DataLoadConfig, DatasetsConfig, ModelConfig, TestMode
@@ -96,6 +97,7 @@ def check(arguments: list[str]) -> None:
 
 def _check_settings(parser: SettingsParser, config: Namespace) -> None:
     settings = config.test
+    apply_flags(settings)
     check_flags(settings)
     outputs = STAGES[settings.model.init_args.test_mode].outputs(settings)
     prepare_outputs(outputs, named_inputs(settings))

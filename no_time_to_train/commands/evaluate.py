@@ -18,6 +18,7 @@ from no_time_to_train.dataset.benchmarks import BENCHMARKS, Benchmark, data_root
 from no_time_to_train.dataset.script_entry import positive_int
 from no_time_to_train.errors import InputError
 from no_time_to_train.evaluation import EVALUATORS
+from no_time_to_train.evaluation.scores import percent
 from no_time_to_train.files import atomic_write, sha256
 from no_time_to_train.output_checks import prepare_outputs
 
@@ -38,6 +39,8 @@ class Inputs:
     results: Path
     truth: Path
     split: str
+    cat_names: Sequence[str] | None
+    """Classes in place of those of the split."""
     metrics: str
     """A row of EVALUATORS."""
 
@@ -66,7 +69,7 @@ def main(arguments: list[str]) -> None:
         json.dump(content, file, indent=2)
         file.write("\n")
     name, value = next(iter(scores.numbers.items()))
-    logger.info("%s: %s", name, "no ground truth" if value is None else f"{100 * value:.1f}")
+    logger.info("%s: %s", name, "no ground truth" if value is None else percent(value))
     logger.info("%s written", out)
 
 
@@ -76,7 +79,8 @@ def _build_parser() -> CommandParser:
     add = parser.add_argument
     add("results", type=Path, metavar="RESULTS", help="COCO results, as --export_result writes.")
     add("--benchmark", required=True, metavar="NAME", help="Whose rules and ground truth.")
-    add("--split", metavar="NAME", help="Classes; may be left out where there is one split.")
+    add("--split", metavar="NAME", help="Its classes; default: the published ones, if one.")
+    add("--cat-names", metavar="A,B", help="Classes in place of those of the split.")
     add("--truth", type=Path, metavar="FILE", help="Ground truth, where not the benchmark's own.")
     add("--shots", type=positive_int, metavar="N", help="References per class of the run.")
     add("--seed", type=whole_number, metavar="N", help="Of the draw of its references.")
@@ -99,20 +103,23 @@ def _build_parser() -> CommandParser:
 def _inputs(options: Namespace) -> Inputs:
     check_known(options.benchmark, BENCHMARKS, "benchmark")
     benchmark = BENCHMARKS[options.benchmark]
-    split = _split(options.benchmark, benchmark, options.split)
+    names = options.cat_names and [name.strip() for name in options.cat_names.split(",")]
+    split = _split(options.benchmark, benchmark, options.split, is_known=names is None)
     metrics = options.metrics or benchmark.metrics
     check_known(metrics, EVALUATORS, "row of metrics")
     truth = options.truth or _own_truth(benchmark, split, options.shots)
-    return Inputs(options.results, truth, split, metrics)
+    return Inputs(options.results, truth, split, names, metrics)
 
 
-def _split(name: str, benchmark: Benchmark, split: str | None) -> str:
+def _split(name: str, benchmark: Benchmark, split: str | None, is_known: bool) -> str:
     if split is not None:
-        check_known(split, benchmark.splits, f"split of {name}")
+        if is_known:
+            check_known(split, benchmark.splits, f"split of {name}")
         return split
-    if len(benchmark.splits) > 1:
-        raise InputError(f"{name} has several splits; add --split {'|'.join(benchmark.splits)}")
-    return next(iter(benchmark.splits))
+    usual = benchmark.usual_splits or tuple(benchmark.splits)
+    if len(usual) > 1:
+        raise InputError(f"{name} has several splits; add --split {'|'.join(usual)}")
+    return usual[0]
 
 
 def _own_truth(benchmark: Benchmark, split: str, shots: int | None) -> Path:
@@ -139,7 +146,8 @@ def _measure(inputs: Inputs, run: RunMetrics) -> tuple[CocoAnnotations, Scores]:
     from no_time_to_train.evaluation.stored_results import read_results
 
     annotations = CocoAnnotations.read(inputs.truth)
-    category_ids = [each.id for each in wanted_categories(annotations, inputs.split, None)]
+    categories = wanted_categories(annotations, inputs.split, inputs.cat_names)
+    category_ids = [category.id for category in categories]
     records = read_results(inputs.results, annotations)
     if run.image_ids is not None:
         annotations = annotations.restricted_to(run.image_ids)

@@ -101,6 +101,6 @@ def _check_images(stage: str, data: FillMemoryDataConfig | TestDataConfig) -> No
 
         CocoAnnotations.read(data.json_file)
     if not os.path.isdir(data.root):
-        from no_time_to_train.dataset.images import existing_paths
+        from no_time_to_train.dataset.image_files import existing_paths
 
         existing_paths(data.root, f"dataset_cfgs.{stage}.root", [])

@@ -23,11 +23,13 @@ from no_time_to_train.distributed import end_ranks_together
 from no_time_to_train.errors import InputError
 from no_time_to_train.evaluation.coco import evaluate
 from no_time_to_train.output_checks import prepare_outputs
-from no_time_to_train.pl_wrapper.limits import check_limit, limit_of
+from no_time_to_train.pl_wrapper.limits import check_limit, limit_of, samples_to_run
+from no_time_to_train.pl_wrapper.resumption import Resumption, unfinished_folder
 from no_time_to_train.pl_wrapper.sam2matcher_pl import Sam2MatcherLightningModel
 from no_time_to_train.pl_wrapper.saved_config import SavedConfig
 from no_time_to_train.pl_wrapper.stages import STAGES, check_flags
 from no_time_to_train.pl_wrapper.stages.stage import Command
+from no_time_to_train.structures import BadImage
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ class NoTimeToTrainCLI(LightningCLI):
         """Check the flags, before anything is read or built."""
         self.started = time.monotonic()
         settings = self.config.test
+        parsing.apply_flags(settings)
         parsing.check_trainer(settings.trainer)
         check_flags(settings)
         prepare_outputs(self._named_outputs(), named_inputs(settings))
@@ -97,21 +100,41 @@ class NoTimeToTrainCLI(LightningCLI):
     def before_test(self) -> None:
         """Load the memory."""
         end_ranks_together(self.trainer)
-        check_limit(self.trainer, self.model.stage, self.model.data_load_cfgs.batch_size)
-        self.model.stage.load(Path(self.config.test.ckpt_path or ""))
+        stage, batch_size = self.model.stage, self.model.data_load_cfgs.batch_size
+        check_limit(self.trainer, stage, batch_size)
+        self.limited_by = limit_of(self.trainer)
+        stage.load(Path(self.config.test.ckpt_path or ""))
+        if stage.unit:
+            self._prepare_resumption(samples_to_run(self.trainer, stage, batch_size))
         self.ready = time.monotonic()
+
+    def _prepare_resumption(self, positions: Sequence[int]) -> None:
+        settings = self.config.test
+        resumption = self.model.resumption = Resumption(
+            self.model.stage,
+            positions,
+            settings.ckpt_path,
+            self._named_outputs().values(),
+            unfinished_folder(self.trainer),
+        )
+        self.trainer.limit_test_batches = 1.0  # the positions are what it allows
+        self.trainer.callbacks.append(resumption)  # type: ignore[attr-defined]  # set, not declared
+        resumption.look_back(settings.resume)
 
     def after_test(self) -> None:
         """Store what the stage has left."""
         self.finished = time.monotonic()
         self.log_dir = self.trainer.log_dir  # asks all ranks
-        self.model.stage.store(Command(self.config.test, limit_of(self.trainer), self._measure))
+        self.model.stage.store(Command(self.config.test, self.limited_by, self._measure))
+        if self.model.resumption:
+            self.model.resumption.forget()
 
     def _measure(
         self,
         annotations: CocoAnnotations,
         category_ids: Sequence[int],
         records: Sequence[CocoRecord],
+        bad_images: Sequence[BadImage],
     ) -> None:
         evaluation = evaluate(annotations, category_ids, records)
         logger.info("%s", evaluation.text)
@@ -128,7 +151,9 @@ class NoTimeToTrainCLI(LightningCLI):
             },
             image_ids=list(annotations.images),
             images_of_data_set=self.model.stage.samples,
-            limited_by=limit_of(self.trainer),
+            resumed_images=len(self.model.resumption.earlier) if self.model.resumption else 0,
+            limited_by=self.limited_by,
+            bad_images=bad_images,
             evaluation=evaluation,
         )
         logger.info("Metrics written to %s", path)

@@ -17,7 +17,17 @@ from no_time_to_train.config import DataLoadConfig, DatasetsConfig, ModelConfig
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
-FLAGS = ("config", "ckpt_path", "out_path", "export_result", "n_shot", "seed", "test_mode")
+FLAGS = (
+    "config",
+    "ckpt_path",
+    "out_path",
+    "export_result",
+    "resume",
+    "n_shot",
+    "seed",
+    "test_mode",
+    "on_bad_image",
+)
 MAX_WORD_LENGTH = 200
 """Characters without a space that an error message repeats."""
 

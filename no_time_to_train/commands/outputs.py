@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lightning import Trainer
 
     from no_time_to_train.evaluation.coco import Evaluation
+    from no_time_to_train.structures import BadImage
 
 LOG_FILES = ("config.yaml", "metrics.json", "metrics.csv")
 """In the log folder; an older metrics.csv is removed by the logger, also where it logs nothing."""
@@ -78,7 +79,9 @@ def write_metrics(
     seconds: Mapping[str, float],
     image_ids: Sequence[int | str],
     images_of_data_set: int,
+    resumed_images: int,
     limited_by: str | None,
+    bad_images: Sequence[BadImage],
     evaluation: Evaluation,
 ) -> None:
     """Write what a run was and what came of it, for scripts to read.
@@ -89,20 +92,28 @@ def write_metrics(
         seconds: Wall time by part.
         image_ids: Targets that ran; the evaluation is of these.
         images_of_data_set: All of them.
+        resumed_images: Of those that ran, how many an earlier run has kept; the seconds are
+            without them.
         limited_by: The setting that left some out.
+        bad_images: Those that ran and could not be read, in the order of the data set.
         evaluation: Its accuracy.
     """
     images = len(image_ids)
+    run_now = images - resumed_images
     content = {
         "box": evaluation.box,
         "mask": evaluation.mask,
         "per_class": [asdict(result) for result in evaluation.per_class],
         "images": images,
         "images_of_data_set": images_of_data_set,
+        "resumed_images": resumed_images,
         "limited_by": limited_by,
+        "bad_images": [
+            {"file_name": image.file_name, "reason": image.reason} for image in bad_images
+        ],
         "image_ids": list(image_ids) if images < images_of_data_set else None,
         "seconds": {part: round(value, 3) for part, value in seconds.items()},
-        "seconds_per_image": round(seconds["segment"] / images, 4),
+        "seconds_per_image": round(seconds["segment"] / run_now, 4) if run_now else None,
         "seed": config.get("seed"),
         "versions": {"python": platform.python_version()} | versions(VERSIONS_OF),
         "config": config,

@@ -19,7 +19,7 @@ from jsonargparse.typing import register_type
 from no_time_to_train import config_files
 from no_time_to_train.commands import ABOUT, COMMANDS, USAGE
 from no_time_to_train.commands.messages import describe, explain, shortened
-from no_time_to_train.config import ClassNames, read_class_names
+from no_time_to_train.config import ClassNames, OnBadImage, read_class_names
 from no_time_to_train.errors import InputError
 
 PARSER_MODE = "published_yaml"
@@ -78,8 +78,30 @@ def add_flags(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--export_result", type=str, help="COCO results list to write, FILE.json (test)."
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="Go on where a run of the same inputs was ended, with any number of devices; without "
+        "one, begin anew (fill_memory, test; the others take seconds and always begin anew).",
+    )
     for name in ("n_shot", "seed", "coco_semantic_split"):
         parser.add_argument(f"--{name}", type=optional, help="Names the results file.")
+    on_bad_image: Any = OnBadImage | None
+    parser.add_argument(
+        "--on_bad_image",
+        type=on_bad_image,
+        help="Short for dataset_cfgs.test.on_bad_image (test); a bad reference always ends a run.",
+    )
+
+
+def apply_flags(settings: Namespace) -> None:
+    """Put the flags that are short for a setting in its place.
+
+    Args:
+        settings: Of a command, as parsed; changed.
+    """
+    if settings.on_bad_image:
+        settings.model.init_args.dataset_cfgs.test.on_bad_image = settings.on_bad_image
 
 
 class LeftToLightning(Exception):

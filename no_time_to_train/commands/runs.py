@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from no_time_to_train.coco.json_text import load_json
+from no_time_to_train.commands.command_parser import check_known
+from no_time_to_train.dataset.benchmarks import BENCHMARKS
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import atomic_write, check_regular_file
 
@@ -70,4 +72,5 @@ def _run(entry: Any) -> Run:
     kinds = {field.name: int if field.name in ("shots", "seed") else str for field in fields(Run)}
     if not isinstance(entry, dict) or {k: type(v) for k, v in entry.items()} != kinds:
         raise InputError(f"a run must have {', '.join(kinds)}, got {str(entry)[:100]}")
+    check_known(entry["benchmark"], BENCHMARKS, "benchmark")
     return Run(**entry)

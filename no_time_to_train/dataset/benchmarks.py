@@ -9,6 +9,8 @@ from pathlib import Path
 
 CLASS_LISTS = Path(__file__).with_name("class_splits")
 """Text files, one class name per line."""
+ROOT_VARIABLE = "DATASETS_ROOT"
+"""Environment variable with the folder of all data sets."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,19 @@ class Images:
 
     annotations: str
     folder: str
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A script of this folder that makes files of a data set out of others, below `data_root`."""
+
+    script: str
+    arguments: tuple[str, ...]
+    """`{root}` in them stands for the folder of the data sets."""
+    inputs: tuple[str, ...]
+    """Files that the outputs belong to."""
+    outputs: tuple[str, ...]
+    """Files or folders."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +58,28 @@ class Benchmark:
     """Of the draws of the published runs."""
     repeats: bool = False
     """Whether a class with too few references starts over, instead of stopping the draw."""
+    usual_splits: tuple[str, ...] = ()
+    """Those that are run where none is named; empty for all."""
+    drawn_split: str = "{split}"
+    """Whose classes the references are drawn for; the other stages restrict them."""
+    folder: str = "work_dirs/{split}_seed{seed}/{shots}shot"
+    """Where the files of a run go; `{number}` is that at the end of the split's name."""
+    references: str = "few_shot_ann_{shots}shot_seed{seed}_fixed.pkl"
+    """Name of the reference set in that folder."""
+    memory: str = "memory.ckpt"
+    """Name of the memory in that folder; after post-processing with `_postprocessed`."""
+    test_arguments: tuple[str, ...] = ()
+    """More of stage 3 than the others have."""
+    has_published_paths: bool = False
+    """Whether the paths in the config hold where DATASETS_ROOT is not set."""
+    tools: tuple[Tool, ...] = ()
+    """What makes the annotations and folders that archives do not have; annotations of boxes get
+    their masks, in `<name>_with_segm.json`, by `sam_bbox_to_segm_batch.py`."""
 
 
 def data_root() -> Path:
     """The folder of all data sets: the environment variable DATASETS_ROOT, or ./data."""
-    return Path(os.environ.get("DATASETS_ROOT") or "./data")
+    return Path(os.environ.get(ROOT_VARIABLE) or "./data")
 
 
 def _listed(*splits: str) -> dict[str, Path]:
@@ -57,7 +89,44 @@ def _listed(*splits: str) -> dict[str, Path]:
 COCO_TRAIN = Images("coco/annotations/instances_train2017.json", "coco/train2017")
 COCO_VAL = Images("coco/annotations/instances_val2017.json", "coco/val2017")
 LVIS_TRAIN = Images("lvis/lvis_v1_train.json", "coco/allimages")
-VOC_IMAGES = "pascal_voc/VOCdevkit/allimages"
+VOC_DEVKIT = "pascal_voc/VOCdevkit"
+VOC_IMAGES = f"{VOC_DEVKIT}/allimages"
+VOC_TOOLS = (
+    Tool("pascal_voc_images.py", (f"{{root}}/{VOC_DEVKIT}",), (), (VOC_IMAGES,)),
+    Tool(
+        "pascal_voc_to_coco.py",
+        (
+            f"{{root}}/{VOC_DEVKIT}",
+            *("--out-dir", "{root}/pascal_voc/annotations", "--out-format", "coco", "--flat"),
+        ),
+        tuple(
+            f"{VOC_DEVKIT}/{year}/ImageSets/Main/{split}.txt"
+            for year, split in (
+                ("VOC2007", "trainval"),
+                ("VOC2007", "test"),
+                ("VOC2012", "trainval"),
+            )
+        ),
+        tuple(f"pascal_voc/annotations/{name}.json" for name in ("voc0712_trainval", "voc07_test")),
+    ),
+)
+LVIS_TOOLS = (
+    Tool(
+        "lvis_add_filename.py",
+        (),
+        ("lvis/original/lvis_v1_train.json", "lvis/original/lvis_v1_val.json"),
+        ("lvis/lvis_v1_train.json", "lvis/lvis_v1_val.json"),
+    ),
+    Tool(
+        "lvis_fix_minival_segm.py",
+        (),
+        ("lvis/original/lvis_v1_minival_just_bbox.json", "lvis/lvis_v1_val.json"),
+        ("lvis/lvis_v1_minival.json",),
+    ),
+)
+CDFSOD_SETS = ("ArTaxOr", "clipart1k", "DIOR", "FISH", "NEU-DET", "UODD")
+LVIS_FOLDER = "work_dirs/{split}_seed{seed}/{shots}shots"
+LVIS_REFERENCES = "few_shot_lvis_ann_{shots}shot_seed{seed}_fixed.pkl"
 FREQUENCIES = ("", "_common", "_frequent", "_rare")
 
 BENCHMARKS = {
@@ -71,6 +140,9 @@ BENCHMARKS = {
         metrics="coco",
         shots=(1, 2, 3, 5, 10, 30),
         seeds=(42, 13, 27, 36, 88, 33, 69, 55, 77, 99),
+        usual_splits=("few_shot_classes",),
+        references="few_shot_{shots}shot_seed{seed}.pkl",
+        has_published_paths=True,
     ),
     "coco20i": Benchmark(
         title="COCO-20i",
@@ -81,6 +153,14 @@ BENCHMARKS = {
         metrics="coco20i",
         shots=(1, 5),
         seeds=(42,),
+        folder="work_dirs/coco_semantic_{number}_seed{seed}/{shots}shot",
+        references="coco_semantic_few_shot_ann_{shots}shot_seed{seed}_fixed.pkl",
+        test_arguments=(
+            *("--coco_semantic_split", "{number}"),
+            *("--n_shot", "{shots}"),
+            *("--seed", "{seed}"),
+        ),
+        has_published_paths=True,
     ),
     "voc": Benchmark(
         title="Pascal VOC",
@@ -91,6 +171,7 @@ BENCHMARKS = {
         metrics="voc",
         shots=(1, 2, 3, 5, 10),
         seeds=(33,),
+        tools=VOC_TOOLS,
     ),
     "lvis": Benchmark(
         title="LVIS",
@@ -102,6 +183,11 @@ BENCHMARKS = {
         shots=(10,),
         seeds=(42,),
         repeats=True,
+        usual_splits=("lvis",),
+        drawn_split="lvis",
+        folder=LVIS_FOLDER,
+        references=LVIS_REFERENCES,
+        tools=LVIS_TOOLS,
     ),
     "lvis_minival": Benchmark(
         title="LVIS minival",
@@ -113,6 +199,23 @@ BENCHMARKS = {
         shots=(10,),
         seeds=(42,),
         repeats=True,
+        usual_splits=("lvis_minival",),
+        drawn_split="lvis",
+        folder=LVIS_FOLDER,
+        references=LVIS_REFERENCES,
+        tools=LVIS_TOOLS,
+    ),
+    "cdfsod": Benchmark(
+        title="CD-FSOD",
+        splits=_listed(*CDFSOD_SETS),
+        train=Images("{split}/annotations/{shots}_shot.json", "{split}/train"),
+        test=Images("{split}/annotations/test.json", "{split}/test"),
+        config="no_time_to_train/pl_configs/matching_cdfsod_template.yaml",
+        metrics="cdfsod",
+        shots=(1, 5, 10),
+        seeds=(42,),  # of the repetitions that coco_to_pkl.py fills up with
+        folder="tmp_ckpts/cd_fsod/matching",
+        memory="{split}_{shots}_refs_memory.pth",
     ),
 }
 """Every split belongs to one of them."""

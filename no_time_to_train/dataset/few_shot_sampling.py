@@ -149,7 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.plot and options.img_dir is None:
         raise InputError("--plot needs the folder of the images: add --img-dir FOLDER")
     benchmark, names = benchmark_of(options.dataset), class_names(options.dataset)
-    json_file = options.json_file or data_root() / benchmark.train.annotations
+    own = benchmark.train.annotations.format(split=options.dataset, shots=options.n_shot)
+    json_file = options.json_file or data_root() / own
     prepare_outputs({"--out-path": options.out_path}, {"--json-file": json_file})
     annotations = CocoAnnotations.read(json_file)
     categories = categories_named(annotations, names)

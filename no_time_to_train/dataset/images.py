@@ -6,9 +6,7 @@ them or, as the published system reads them, on the pixels as they are stored.
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from no_time_to_train.coco.annotations import ImageInfo, image_path
+from no_time_to_train.coco.annotations import ImageInfo
 from no_time_to_train.config import Orientation
 from no_time_to_train.dataset.image_log import logger
 from no_time_to_train.dataset.pixel_values import eight_bits
@@ -31,6 +29,9 @@ MAX_PIXELS = 80_000_000
 
 # Formats that are decoded inside PIL; others start programs (EPS) or are no photographs.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+
+ANIMATED = ("GIF", "PNG", "TIFF", "WEBP")
+"""Formats whose frames are equals; a JPEG has previews of itself beside the photograph."""
 
 ORIENTATION_TAG = 0x0112
 # From EXIF's orientation to what turns the stored pixels into the picture that viewers show.
@@ -170,11 +171,15 @@ def _decode(path: str | Path, max_pixels: int) -> _Stored:
             with Image.open(path, formats=FORMATS) as file:
                 if file.width * file.height > max_pixels:
                     raise InputError(_too_large(path, f"{file.width} x {file.height}", max_pixels))
-                return _load(file, str(path))
+                stored = _load(file, str(path))
+                _warn_of_frames(file, path)
+                return stored
     except InputError:
         raise
     except FileNotFoundError:
         raise InputError(f"there is no image {path}; check its folder and its name") from None
+    except PermissionError as error:
+        raise InputError(f"{path} may not be read ({error.strerror}); change its mode") from None
     except UnidentifiedImageError:
         raise InputError(f"{path} is no image in a known format ({', '.join(FORMATS)})") from None
     except Image.DecompressionBombError:
@@ -194,6 +199,11 @@ def _load(picture: Image.Image, name: str) -> _Stored:
     if before is None or before == after:
         return _Stored(rgb, after)
     return _Stored(_turned(rgb, BACK.get(before, before)), before)
+
+
+def _warn_of_frames(file: Image.Image, path: str | Path) -> None:
+    if file.format in ANIMATED and getattr(file, "is_animated", False):
+        logger.warning("%s has several frames, of which the first is taken", path)
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -260,32 +270,6 @@ def to_pixels(picture: Image.Image) -> Tensor:
 def to_tensor(picture: Image.Image) -> Tensor:
     """Pixels as (3, H, W) float32 in [0, 1]."""
     return to_pixels(picture).float() / 255
-
-
-def existing_paths(root: str | Path, setting: str, images: Iterable[ImageInfo]) -> list[Path]:
-    """The files of these images, all of which exist.
-
-    Args:
-        root: Folder that their names start from.
-        setting: What the user calls that folder, for the message.
-        images: From the json.
-
-    Raises:
-        InputError: The folder or images are missing, or a name leaves the folder.
-    """
-    if not Path(root).is_dir():
-        raise InputError(
-            f"{setting}: there is no folder {root}; set it to the folder of the images"
-        )
-    paths = [image_path(root, image.file_name) for image in images]
-    # Not Path.is_file, which fails on names that are too long.
-    missing = [path for path in dict.fromkeys(paths) if not os.path.isfile(path)]
-    if missing:
-        raise InputError(
-            f"{setting}: {len(missing)} of {len(set(paths))} images are not in {root}, "
-            f"the first is {missing[0]}; set it to the folder that the json's file_name starts from"
-        )
-    return paths
 
 
 def _too_large(path: str | Path, size: str, limit: int) -> str:

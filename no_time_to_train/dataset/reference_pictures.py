@@ -16,7 +16,8 @@ from no_time_to_train.coco.annotations import (
     ImageInfo,
     rasterise,
 )
-from no_time_to_train.dataset.images import existing_paths, read_entry
+from no_time_to_train.dataset.image_files import existing_paths
+from no_time_to_train.dataset.images import read_entry
 from no_time_to_train.dataset.reference_set import ReferencePick
 
 

@@ -72,7 +72,7 @@ def read_job(input_json: Path, image_dir: Path) -> Job:
     Raises:
         InputError: The json is missing or damaged, or images are missing.
     """
-    from no_time_to_train.dataset.images import existing_paths
+    from no_time_to_train.dataset.image_files import existing_paths
 
     annotations = CocoAnnotations.read(input_json)
     document = json.loads(input_json.read_text(encoding="utf-8-sig"))

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+import logging
 
 from PIL import Image
 from torch.utils.data import Dataset
 
-from no_time_to_train.coco.annotations import CocoAnnotations, check_truths
 from no_time_to_train.config import TestDataConfig
-from no_time_to_train.dataset.class_splits import wanted_categories
-from no_time_to_train.dataset.images import existing_paths, read_entry, to_pixels
+from no_time_to_train.dataset.images import read_entry, to_pixels
+from no_time_to_train.dataset.target_files import TargetFiles, pointing_at_skip
 from no_time_to_train.errors import InputError
-from no_time_to_train.structures import Target
+from no_time_to_train.structures import BadImage, Target
 
-SETTINGS = "dataset_cfgs.test"
+logger = logging.getLogger(__name__)
 
 
-class TargetDataset(Dataset[Target]):
+class TargetDataset(TargetFiles, Dataset[Target | BadImage]):
     """All images of a json, in its order, resized to SAM 2's square input.
+
+    Where bad images are to be skipped, one that cannot be read has a `BadImage` in its place.
 
     Args:
         config: Files, classes and input size.
@@ -30,40 +29,33 @@ class TargetDataset(Dataset[Target]):
     """
 
     def __init__(self, config: TestDataConfig) -> None:
-        self._config = config
-        self.categories = wanted_categories(self.annotations, config.class_split, config.cat_names)
-        self.class_names = [category.name for category in self.categories]
-        self._images = list(self.annotations.images.values())
-        if not self._images:
-            raise InputError(f'{config.json_file}: "images" is empty; list the images to segment')
-        check_truths(self.annotations, [category.id for category in self.categories])
-        self._paths = existing_paths(config.root, f"{SETTINGS}.root", self._images)
-
-    @property
-    def paths(self) -> list[Path]:
-        """The image files, in its order."""
-        return self._paths
-
-    @cached_property
-    def annotations(self) -> CocoAnnotations:
-        """Ground truth and images, as in the json."""
-        return CocoAnnotations.read(self._config.json_file)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A worker process reads images only; whoever else unpickles this reads the json again.
-        return {key: value for key, value in vars(self).items() if key != "annotations"}
+        super().__init__(config)
+        for check in self.checks():
+            check()
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self.images)
 
-    def __getitem__(self, index: int) -> Target:
+    def __getitem__(self, index: int) -> Target | BadImage:
         """Read and resize one image.
 
         Raises:
-            InputError: The image is damaged, or its size contradicts the json.
+            InputError: The image is damaged, or its size contradicts the json, and bad images are
+                not to be skipped.
         """
-        config = self._config
-        picture, image = read_entry(self._images[index], self._paths[index], config.orientation)
+        if self.config.on_bad_image == "fail":
+            with pointing_at_skip():
+                return self._read(index)
+        try:
+            return self._read(index)
+        except InputError as error:
+            logger.warning("Counts as without detections: %s", error)
+            image = self.images[index]
+            return BadImage(index, image.id, image.file_name, str(error))
+
+    def _read(self, index: int) -> Target:
+        config = self.config
+        picture, image = read_entry(self.images[index], self.paths[index], config.orientation)
         return to_target(picture, config.image_size, image.id, index)
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from dinov2 import build_dinov2
-from no_time_to_train.checkpoint_files import check_checkpoint, check_finite
-from no_time_to_train.config import DOWNLOAD, ModelConfig
-from no_time_to_train.encoders.patch_encoder import PatchEncoder, check_sizes
+from no_time_to_train.checkpoint_files import check_finite
+from no_time_to_train.checkpoint_index import check_checkpoint
+from no_time_to_train.config import DOWNLOAD, ModelConfig, dinov2_side
+from no_time_to_train.encoders.patch_encoder import PatchEncoder
 from no_time_to_train.networks import REPAIR, WeightsError, weights_errors
-
-DEFAULT_SIDE = 518
-"""Side in pixels of the images that DINOv2 was trained on last: 37 x 37 patches."""
 
 
 def build_dinov2_encoder(config: ModelConfig) -> PatchEncoder:
@@ -22,7 +20,7 @@ def build_dinov2_encoder(config: ModelConfig) -> PatchEncoder:
         InputError: The sizes in the settings do not fit the network.
     """
     settings = config.encoder_cfg
-    side = settings.img_size or DEFAULT_SIDE
+    side = dinov2_side(settings)
     if config.encoder_ckpt_path == DOWNLOAD:
         raise WeightsError(f"{settings.name} takes its weights from a file; give its path")
     path = Path(config.encoder_ckpt_path)
@@ -30,7 +28,7 @@ def build_dinov2_encoder(config: ModelConfig) -> PatchEncoder:
         check_checkpoint(path, "the DINOv2 weights", REPAIR)
         network = build_dinov2(settings.name, checkpoint=path)
         check_finite(network.state_dict().items(), path)
-    check_sizes(settings, network.patch_size, side)
+    settings.check_sizes(network.patch_size, side)
     encoder = PatchEncoder(network, side)
     encoder.set_compute(config.compute_cfg)
     return encoder

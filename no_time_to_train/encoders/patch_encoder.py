@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from no_time_to_train.config import ComputeConfig, EncoderConfig
-from no_time_to_train.errors import InputError
+from no_time_to_train.config import ComputeConfig
 from no_time_to_train.networks import set_compute
 from no_time_to_train.preprocessing import IMAGENET_MEAN, IMAGENET_STD, normalise, resize_square
 
@@ -76,27 +75,3 @@ class PatchEncoder(nn.Module):
         inputs = normalise(resize_square(images, self.image_size), self.mean, self.std)
         features: Tensor = self.network(inputs.to(self.dtype))
         return features.float()
-
-
-def check_sizes(settings: EncoderConfig, patch_size: int, image_size: int) -> None:
-    """Compare the sizes in the settings with those of the network.
-
-    Args:
-        settings: With sizes where the user gives them.
-        patch_size: Of the network, in pixels.
-        image_size: Side of the input, in pixels.
-
-    Raises:
-        InputError: Another patch size is given, or the input does not divide into patches.
-    """
-    if settings.patch_size not in (None, patch_size):
-        raise InputError(
-            f"encoder_cfg.patch_size is {settings.patch_size}, but {settings.name} has "
-            f"patches of {patch_size} pixels; set it to {patch_size}, or leave it out"
-        )
-    if image_size % patch_size:
-        fitting = max(1, round(image_size / patch_size)) * patch_size
-        raise InputError(
-            f"encoder_cfg.img_size must be a multiple of the patch size {patch_size} of "
-            f"{settings.name}, got {image_size}; set it, and fill_memory.image_size, to {fitting}"
-        )

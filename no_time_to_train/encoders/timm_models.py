@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from no_time_to_train.checkpoint_files import check_checkpoint, check_finite
+from no_time_to_train.checkpoint_files import check_finite
+from no_time_to_train.checkpoint_index import check_checkpoint
 from no_time_to_train.config import DOWNLOAD, ModelConfig
-from no_time_to_train.encoders.patch_encoder import PatchEncoder, check_sizes
+from no_time_to_train.encoders.patch_encoder import PatchEncoder
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file
 from no_time_to_train.networks import REPAIR, WeightsError, weights_errors
@@ -72,7 +73,7 @@ def build_timm_encoder(config: ModelConfig) -> PatchEncoder:
     sketch = _sketch(name, settings.img_size)
     data: dict[str, Any] = sketch.model.pretrained_cfg
     side = settings.img_size or data["input_size"][-1]
-    check_sizes(settings, sketch.patch_size, side)
+    settings.check_sizes(sketch.patch_size, side)
     _check_grid(sketch, name, side)
     with weights_errors():
         model = _with_weights(name, side, path)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from no_time_to_train.coco.annotations import CocoAnnotations, instance_area, run_lengths
-from no_time_to_train.coco.boxes import xywh_to_xyxy
-from no_time_to_train.coco.entries import Annotation, Id, ImageInfo
+from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.errors import InputError
-from no_time_to_train.evaluation.average_precision import AnnotationDict, ByCategory, Curves, curves
+from no_time_to_train.evaluation.average_precision import ByCategory, curves
+from no_time_to_train.evaluation.instances import numbered
 
-MAX_CANVAS_SIDE = 4096
-"""Pixels, for an image whose size is nowhere stated and in which nothing was found."""
 PRINTED_CLASSES = 100
 """Rows of the class table in the text: 1203 classes would bury the summary above them."""
 BOXES_ALONE = " Not evaluated: the results are boxes without masks.\n"
@@ -74,26 +71,24 @@ def evaluate(
         InputError: A score is not finite, a result belongs to an image that the data set does not
             have or gives another size, or a segmentation of the ground truth is malformed.
     """
-    _check(records, annotations)
+    check_records(records, annotations)
     wanted, wanted_ids = sorted(category_ids), set(category_ids)
-    ranks = _image_ranks(annotations)
     truths = [a for a in annotations.annotations if a.category_id in wanted_ids]
     if all(truth.iscrowd for truth in truths):
         return _without_truth(annotations, wanted)
     without_mask = sum(truth.segmentation is None for truth in truths)
     boxes_alone = any("segmentation" not in record for record in records)
     with_masks = not without_mask and not boxes_alone
-    images = _sized_images(annotations, records)
-    truth_groups = _truth_groups(truths, images, ranks, with_masks)
-    found_groups = _detection_groups(records, ranks)
+    instances = numbered(annotations, truths, records, with_masks)
 
-    box = curves("bbox", wanted, truth_groups, found_groups)
-    mask = curves("segm", wanted, truth_groups, found_groups) if with_masks else None
-    per_class = _class_results(annotations, wanted, truth_groups, box, mask)
+    box = curves("bbox", wanted, instances.truths, instances.detections)
+    mask = curves("segm", wanted, instances.truths, instances.detections) if with_masks else None
+    found = box.class_ap(), mask.class_ap() if mask else None
+    per_class = class_results(annotations, wanted, instances.truths, *found)
     box_numbers, box_lines = box.summary()
     why_not = BOXES_ALONE if boxes_alone else _no_masks(without_mask, len(truths))
     mask_numbers, mask_lines = mask.summary() if mask else (None, why_not)
-    text = f"BBOX RESULTS:\n{box_lines}SEGM RESULTS:\n{mask_lines}\n{_table(per_class)}"
+    text = f"BBOX RESULTS:\n{box_lines}SEGM RESULTS:\n{mask_lines}\n{class_table(per_class)}"
     return Evaluation(box_numbers, mask_numbers, per_class, text)
 
 
@@ -108,8 +103,13 @@ def _without_truth(annotations: CocoAnnotations, wanted: Sequence[int]) -> Evalu
     return Evaluation(None, None, per_class, text)
 
 
-def _check(records: Sequence[CocoRecord], annotations: CocoAnnotations) -> None:
-    """Stop at results that COCOeval would turn into a wrong number without a word."""
+def check_records(records: Sequence[CocoRecord], annotations: CocoAnnotations) -> None:
+    """Stop at results that would be turned into a wrong number without a word.
+
+    Raises:
+        InputError: A score is not finite, or a result belongs to an image that the data set does
+            not have or gives another size.
+    """
     for record in records:
         image = annotations.images.get(record["image_id"])
         if image is None:
@@ -131,106 +131,32 @@ def _check(records: Sequence[CocoRecord], annotations: CocoAnnotations) -> None:
             )
 
 
-def _image_ranks(annotations: CocoAnnotations) -> dict[Id, int]:
-    """Whole numbers for image ids of any kind, in the order in which pycocotools takes them."""
-    ordered = sorted(annotations.images, key=lambda key: (isinstance(key, str), key))
-    return {image_id: rank for rank, image_id in enumerate(ordered)}
-
-
-def _sized_images(
-    annotations: CocoAnnotations, records: Sequence[CocoRecord]
-) -> dict[Id, ImageInfo]:
-    """The images; where the json gives no size, with that of the results.
-
-    An image without either has nothing to match: there a canvas that holds its boxes will do.
-    """
-    measured = {
-        record["image_id"]: record["segmentation"]["size"]
-        for record in records
-        if "segmentation" in record
-    }
-    images = dict(annotations.images)
-    for key, image in annotations.images.items():
-        if image.height is None or image.width is None:
-            truths = annotations.of_image(key)
-            height, width = measured.get(key) or _stated_size(truths) or _enclosing_size(truths)
-            images[key] = replace(image, height=height, width=width)
-    return images
-
-
-def _stated_size(truths: Sequence[Annotation]) -> list[int] | None:
-    """Height and width that run lengths give themselves."""
-    masks = [truth.segmentation for truth in truths if isinstance(truth.segmentation, dict)]
-    return next((mask["size"] for mask in masks if "size" in mask), None)
-
-
-def _enclosing_size(truths: Sequence[Annotation]) -> tuple[int, int]:
-    """Height and width of a canvas that holds all boxes, as far as there can be such an image."""
-    boxes = [xywh_to_xyxy(truth.bbox) for truth in truths]
-    corners = [(math.ceil(bottom), math.ceil(right)) for _, _, right, bottom in boxes]
-    bottom, right = np.clip(np.max([(0, 0), *corners], axis=0), 0, MAX_CANVAS_SIDE).tolist()
-    return bottom + 1, right + 1
-
-
-def _truth_groups(
-    truths: Sequence[Annotation],
-    images: Mapping[Id, ImageInfo],
-    ranks: Mapping[Id, int],
-    with_masks: bool,
-) -> ByCategory:
-    groups: defaultdict[int, list[AnnotationDict]] = defaultdict(list)
-    # Own ids, from 1: to COCOeval a match with id 0 is none, of equal ids only the last is seen.
-    for number, truth in enumerate(truths, start=1):
-        image = images[truth.image_id]
-        groups[truth.category_id].append(
-            {
-                "id": number,
-                "image_id": ranks[truth.image_id],
-                "category_id": truth.category_id,
-                "bbox": list(truth.bbox),
-                "area": instance_area(truth, image),
-                "iscrowd": truth.iscrowd,
-                "segmentation": run_lengths(truth, image) if with_masks else None,
-            }
-        )
-    return groups
-
-
-def _detection_groups(records: Sequence[CocoRecord], ranks: Mapping[Id, int]) -> ByCategory:
-    groups: defaultdict[int, list[AnnotationDict]] = defaultdict(list)
-    for number, record in enumerate(records, start=1):
-        _, _, width, height = record["bbox"]
-        groups[record["category_id"]].append(
-            {
-                "id": number,
-                "image_id": ranks[record["image_id"]],
-                "category_id": record["category_id"],
-                "bbox": record["bbox"],
-                "area": width * height,
-                "score": record["score"],
-                "segmentation": record.get("segmentation"),
-            }
-        )
-    return groups
-
-
-def _class_results(
+def class_results(
     annotations: CocoAnnotations,
     wanted: Sequence[int],
     truths: ByCategory,
-    box: Curves,
-    mask: Curves | None,
+    box_ap: npt.NDArray[np.float64],
+    mask_ap: npt.NDArray[np.float64] | None,
 ) -> list[ClassResult]:
+    """Rows of the table of classes.
+
+    Args:
+        annotations: The data set.
+        wanted: Ids of the K classes.
+        truths: Ground truth by category.
+        box_ap: AP and AP50 of boxes, (K, 2).
+        mask_ap: The same of masks, where there are masks.
+    """
     names = {category.id: category.name for category in annotations.categories}
-    box_ap = box.class_ap().tolist()
-    mask_ap = mask.class_ap().tolist() if mask else [(None, None)] * len(wanted)
+    box_rows = box_ap.tolist()
+    mask_rows = [(None, None)] * len(wanted) if mask_ap is None else mask_ap.tolist()
     return [
         ClassResult(
             category_id,
             names[category_id],
             sum(not truth["iscrowd"] for truth in truths.get(category_id, [])),
-            *box_ap[row],
-            *mask_ap[row],
+            *box_rows[row],
+            *mask_rows[row],
         )
         for row, category_id in enumerate(wanted)
     ]
@@ -243,7 +169,8 @@ def _no_masks(missing: int, total: int) -> str:
     )
 
 
-def _table(per_class: Sequence[ClassResult]) -> str:
+def class_table(per_class: Sequence[ClassResult]) -> str:
+    """The rows as text, the first of them where there are very many."""
     shown = per_class[:PRINTED_CLASSES]
     width = max((len(row.name) for row in shown), default=0)
     lines = [f"{'class':<{width}}  instances  box AP  box AP50  mask AP  mask AP50"]

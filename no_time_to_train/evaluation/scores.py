@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 
@@ -18,3 +19,9 @@ class Scores:
     """One row per class, with `category_id`, `name` and its numbers."""
     text: str
     """All of it to read."""
+
+
+def percent(value: float) -> str:
+    """A number in [0, 1] as papers print it: x 100, to one decimal, a half upwards."""
+    hundredfold = Decimal(repr(round(100 * value, 6)))  # what floats add to 32.25 is no more
+    return str(hundredfold.quantize(Decimal("0.1"), ROUND_HALF_UP))

@@ -6,13 +6,13 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from no_time_to_train.config import ModelConfig
 from no_time_to_train.errors import InputError, listed
+from no_time_to_train.memory.description import UNFINISHED, EncoderSpec
 from no_time_to_train.memory.statistics import (
     ClassStatistics,
     ReferenceSummary,
@@ -31,23 +31,6 @@ PATCH_BYTES = 2 * 1024
 """Of one patch: float16, as many channels as the published encoder has."""
 MAX_SHOWN = 20
 """Classes that a message names."""
-UNFINISHED = (
-    "filled but not post-processed; run test_mode postprocess_memory on it, or in Python call "
-    "finalise() after the last remember()"
-)
-
-
-class EncoderSpec(NamedTuple):
-    """What makes the features of a memory; those of another one cannot be compared with them."""
-
-    name: str
-    """As `encoder_cfg.name` gives it."""
-    img_size: int | None
-    """Side of its square input in pixels; None in memories that do not tell."""
-
-    def __str__(self) -> str:
-        size = f" at {self.img_size} x {self.img_size} pixels" if self.img_size else ""
-        return f"{self.name}{size}"
 
 
 class Memory:

@@ -2,6 +2,9 @@
 
 There are three kinds: filled by this code (one summary per reference), filled by the published
 code (dense feature maps), and finalised (post-processed), which both codes store alike.
+
+No PyTorch is imported: tensors are looked at as arrays of numpy, of which a reader of files without
+PyTorch has nothing else.
 """
 
 from __future__ import annotations
@@ -10,20 +13,36 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from no_time_to_train.errors import InputError, listed
 
-MAX_FEATURE = torch.finfo(torch.float16).max
+MAX_FEATURE = float(np.finfo(np.float16).max)
 """As patches are kept in float16; far above every feature that leaves a layer norm."""
 MAX_COUNT = 1 << 31
 """Far above the patches of any image."""
 
-FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+FLOATS = ("float32", "float16", "bfloat16", "float64")
+INTEGERS = ("int64", "int32", "int16", "int8", "uint8")
+
+
+class ArrayLike(Protocol):
+    """A tensor of PyTorch, or an array of numpy."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its lengths."""
+
+    @property
+    def dtype(self) -> Any:
+        """Its type of numbers; the last part of the name is the same in both libraries."""
+
+
+Tensors = Mapping[str, ArrayLike]
+"""Those of a memory by name, `mem_...`."""
 
 
 class Kind(Enum):
@@ -49,7 +68,7 @@ class Entry:
     shape: str
     """Lengths by letter: K classes, S shots, C channels, N patches of an image, Q patches kept of
     all references, k cluster centres, n principal components."""
-    types: tuple[torch.dtype, ...] = FLOATS
+    types: tuple[str, ...] = FLOATS
     min_value: float = -MAX_FEATURE
     max_value: float = MAX_FEATURE
     used: bool = False
@@ -93,21 +112,21 @@ LAYOUTS: Mapping[Kind, Mapping[str, Entry]] = {
 """The tensors that each kind needs; a memory may hold more, which are not read."""
 
 
-def kind_of(tensors: Mapping[str, Tensor]) -> Kind:
+def kind_of(tensors: Tensors) -> Kind:
     """Tell who wrote a memory.
 
     Raises:
         InputError: `mem_postprocessed` is no truth value.
     """
-    flag = tensors.get("mem_postprocessed", torch.tensor(False))
-    if flag.dtype not in (torch.bool, *INTEGERS) or flag.numel() != 1:
+    flag: ArrayLike = tensors.get("mem_postprocessed", np.array(False))
+    if _type(flag) not in ("bool", *INTEGERS) or math.prod(flag.shape) != 1:
         raise InputError(f"mem_postprocessed is {_described(flag)} instead of one truth value")
-    if flag.any():
+    if _values(flag).any():
         return Kind.FINALISED
     return Kind.DENSE if "mem_feats" in tensors else Kind.FILLED
 
 
-def check_layout(tensors: Mapping[str, Tensor]) -> MemorySize:
+def check_layout(tensors: Tensors) -> MemorySize:
     """Compare a memory with the description of its kind.
 
     Args:
@@ -126,36 +145,48 @@ def check_layout(tensors: Mapping[str, Tensor]) -> MemorySize:
     lengths: dict[str, int] = {}
     for name, entry in layout.items():
         _check_shape(name, tensors[name], entry, lengths)
-    _check_counts(tensors["mem_fill_counts"], lengths["S"])
+    _check_counts(_values(tensors["mem_fill_counts"]), lengths["S"])
     places = places_of(tensors)
     _check_vanished(tensors, places)
     for name, entry in layout.items():
         if entry.read:
-            _check_values(name, tensors[name], entry, places)
+            _check_values(name, _values(tensors[name]), entry, places)
     _check_sums(tensors, places)
     return MemorySize(lengths["K"], lengths["S"], lengths["C"])
 
 
-def places_of(tensors: Mapping[str, Tensor]) -> Tensor:
+def places_of(tensors: Tensors) -> NDArray[np.bool_]:
     """Which places of a memory hold a reference, (K, S) bool."""
-    counts = tensors["mem_fill_counts"]
-    return torch.arange(tensors["mem_feats_ins_avg"].shape[1]) < counts[:, None]
+    counts = _values(tensors["mem_fill_counts"])
+    places: NDArray[np.bool_] = np.arange(tensors["mem_feats_ins_avg"].shape[1]) < counts[:, None]
+    return places
 
 
-def _check_shape(name: str, tensor: Tensor, entry: Entry, lengths: dict[str, int]) -> None:
+def _values(tensor: ArrayLike) -> NDArray[Any]:
+    """Without a copy, unless numpy lacks the type."""
+    if _type(tensor) == "bfloat16":
+        tensor = tensor.float()  # type: ignore[attr-defined]
+    return np.asarray(tensor)
+
+
+def _type(tensor: ArrayLike) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _check_shape(name: str, tensor: ArrayLike, entry: Entry, lengths: dict[str, int]) -> None:
     wanted = f"({', '.join(str(lengths.get(letter, letter)) for letter in entry.shape)})"
-    fits = len(entry.shape) == tensor.ndim and all(
+    fits = len(entry.shape) == len(tensor.shape) and all(
         length > 0 and lengths.setdefault(letter, length) == length
         for letter, length in zip(entry.shape, tensor.shape, strict=True)
     )
     if not fits:
         raise InputError(f"{name} has the shape {tuple(tensor.shape)} instead of {wanted}")
-    if tensor.dtype not in entry.types:
+    if _type(tensor) not in entry.types:
         expected = "integers" if entry.types is INTEGERS else "real numbers"
-        raise InputError(f"{name} holds {tensor.dtype} instead of {expected}")
+        raise InputError(f"{name} holds {_type(tensor)} instead of {expected}")
 
 
-def _check_counts(counts: Tensor, shots: int) -> None:
+def _check_counts(counts: NDArray[Any], shots: int) -> None:
     for index, count in enumerate(counts.tolist()):
         if count == 0:
             raise InputError(f"it has no reference for class {index}")
@@ -165,19 +196,19 @@ def _check_counts(counts: Tensor, shots: int) -> None:
             )
 
 
-def _check_vanished(tensors: Mapping[str, Tensor], places: Tensor) -> None:
+def _check_vanished(tensors: Tensors, places: NDArray[np.bool_]) -> None:
     """Refuse references without any patch.
 
     The published code stores them: as NaN once finalised, as a mask of zeros before.
     """
     masks = tensors.get("mem_masks")
-    if masks is None or masks.shape[:2] != places.shape or masks.ndim != 3:
+    if masks is None or tuple(masks.shape[:2]) != places.shape or len(masks.shape) != 3:
         return
-    vanished = places & (masks.sum(dim=2) == 0)  # (K, S)
+    vanished = places & (_values(masks).sum(axis=2, dtype=np.float64) == 0)  # (K, S)
     if kind_of(tensors) is Kind.FINALISED:
-        vanished &= tensors["mem_feats_ins_avg"].isnan().any(dim=2)
+        vanished &= np.isnan(_values(tensors["mem_feats_ins_avg"])).any(axis=2)
     if vanished.any():
-        found = vanished.nonzero().tolist()
+        found = np.argwhere(vanished).tolist()
         references = [f"reference {slot} of class {index}" for index, slot in found]
         raise InputError(
             f"it holds references whose mask vanished at patch resolution ({listed(references)}), "
@@ -185,19 +216,20 @@ def _check_vanished(tensors: Mapping[str, Tensor], places: Tensor) -> None:
         )
 
 
-def _check_values(name: str, tensor: Tensor, entry: Entry, places: Tensor) -> None:
-    values = tensor[places] if entry.used else tensor
+def _check_values(name: str, values: NDArray[Any], entry: Entry, places: NDArray[np.bool_]) -> None:
+    if entry.used:
+        values = values[places]
     if entry.nan:
-        values = values.masked_fill(values.isnan(), 0)
-    low, high = (bound.item() for bound in torch.aminmax(values))  # NaN where there is one
+        values = np.where(np.isnan(values), values.dtype.type(0), values)
+    low, high = values.min().item(), values.max().item()  # NaN where there is one
     if entry.min_value <= low and high <= entry.max_value:
         return
-    exact = values.double()
+    exact = values.astype(np.float64)
     wrong = ~((exact >= entry.min_value) & (exact <= entry.max_value))
-    where = wrong.nonzero()[0].tolist()
+    where = np.argwhere(wrong)[0].tolist()
     value = values[tuple(where)].item()
     if entry.used:
-        index, slot = places.nonzero()[where[0]].tolist()
+        index, slot = np.argwhere(places)[where[0]].tolist()
         at = f" for reference {slot} of class {index}"
     else:
         at = f" for class {where[0]}" if entry.shape.startswith("K") else ""
@@ -210,16 +242,14 @@ def _failing(value: float, entry: Entry) -> str:
     return f"not in {entry.min_value:g} to {entry.max_value:g}"
 
 
-def _check_sums(tensors: Mapping[str, Tensor], places: Tensor) -> None:
+def _check_sums(tensors: Tensors, places: NDArray[np.bool_]) -> None:
     if kind_of(tensors) is not Kind.FILLED:
         return
-    counted = int(tensors["mem_patch_counts"][places].long().sum())
-    if counted != len(tensors["mem_patches"]):
-        raise InputError(
-            f"mem_patch_counts gives {counted} patches, and mem_patches has "
-            f"{len(tensors['mem_patches'])}"
-        )
+    counted = int(_values(tensors["mem_patch_counts"])[places].sum(dtype=np.int64))
+    kept = tensors["mem_patches"].shape[0]
+    if counted != kept:
+        raise InputError(f"mem_patch_counts gives {counted} patches, and mem_patches has {kept}")
 
 
-def _described(tensor: Tensor) -> str:
-    return f"a tensor of {tensor.dtype} of shape {tuple(tensor.shape)}"
+def _described(tensor: ArrayLike) -> str:
+    return f"a tensor of {_type(tensor)} of shape {tuple(tensor.shape)}"

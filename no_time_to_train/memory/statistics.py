@@ -118,7 +118,7 @@ class ClassStatistics:
         fields = {field: tensors[name].float() for field, name in NAMES.items()}
         fields["counts"] = fields["counts"].long()
         # Whatever stands where no reference is: times zero, NaN would stay NaN.
-        unused = ~places_of(tensors)[..., None]  # (K, S, 1)
+        unused = ~torch.from_numpy(places_of(tensors))[..., None]  # (K, S, 1)
         fields["instance_means"] = fields["instance_means"].masked_fill(unused, 0)
         return cls(**fields)
 

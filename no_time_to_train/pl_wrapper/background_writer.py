@@ -30,4 +30,3 @@ class BackgroundWriter:
         """Wait for all calls; the first error is raised."""
         while self._waiting:
             self._waiting.popleft().result()
-        self._thread.shutdown()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
 from no_time_to_train.config import DOWNLOAD, DatasetsConfig, ModelConfig
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.encoders import build_encoder, find_encoder
-from no_time_to_train.errors import InputError, listed, naming
+from no_time_to_train.errors import naming
 from no_time_to_train.networks import WeightsError
-from no_time_to_train.pl_wrapper.setting_checks import check_references
+from no_time_to_train.pl_wrapper.setting_checks import check_classes, check_references
 from no_time_to_train.proposers import find_proposer
 
 ENCODER_WEIGHTS = "model_cfg.encoder_ckpt_path"
@@ -32,21 +31,6 @@ def check_networks(model: ModelConfig, needs_encoder: bool) -> None:
     if needs_encoder and path != DOWNLOAD and not os.path.isfile(path):
         with naming(ENCODER_WEIGHTS, WeightsError):
             build_encoder(model)  # knows how to get them, and says so before it builds anything
-
-
-def check_classes(model: ModelConfig, names: Sequence[str], stage: str) -> None:
-    """Compare the bank's class count with the classes that the data set gives.
-
-    Raises:
-        InputError: They differ.
-    """
-    wanted = model.memory_bank_cfg.category_num
-    if wanted != len(names):
-        raise InputError(
-            f"model_cfg.memory_bank_cfg.category_num is {wanted}, but dataset_cfgs.{stage} names "
-            f"{len(names)} classes ({listed(names)}); set category_num to {len(names)}, or change "
-            f"cat_names or class_split"
-        )
 
 
 def read_references(model: ModelConfig, datasets: DatasetsConfig) -> ReferenceDataset:

@@ -18,6 +18,26 @@ def limit_of(trainer: Trainer) -> str | None:
     return None if whole else f"--trainer.limit_test_batches {limit}"
 
 
+def samples_to_run(trainer: Trainer, stage: Stage, batch_size: int) -> list[int]:
+    """Positions of the samples that the trainer's limit lets all ranks together run.
+
+    Args:
+        trainer: With its limit, and the number of ranks.
+        stage: What is to run.
+        batch_size: Of one rank.
+    """
+    world, samples = trainer.num_devices * trainer.num_nodes, stage.samples
+    shares = [range(rank, samples, world) for rank in range(world)]
+    allowed = [_allowed(trainer, -(-len(share) // batch_size)) for share in shares]
+    pairs = zip(shares, allowed, strict=True)
+    return sorted(index for share, count in pairs for index in share[: count * batch_size])
+
+
+def _allowed(trainer: Trainer, batches: int) -> int:
+    limit = trainer.limit_test_batches
+    return int(batches * limit) if isinstance(limit, float) else min(limit, batches)
+
+
 def check_limit(trainer: Trainer, stage: Stage, batch_size: int) -> None:
     """Refuse a limit that leaves nothing to do, or leaves references out of a memory.
 
@@ -29,10 +49,9 @@ def check_limit(trainer: Trainer, stage: Stage, batch_size: int) -> None:
     Raises:
         InputError: No batch would run, or too few.
     """
-    limit = trainer.limit_test_batches
     of_a_rank = -(-stage.samples // (trainer.num_devices * trainer.num_nodes))
     batches = -(-of_a_rank // batch_size)
-    allowed = int(batches * limit) if isinstance(limit, float) else min(limit, batches)
+    allowed = _allowed(trainer, batches)
     if stage.may_be_limited and allowed == 0:
         raise InputError(f"{limit_of(trainer)} lets no image run; allow at least one batch")
     if not stage.may_be_limited and allowed < batches:

@@ -15,7 +15,8 @@ from no_time_to_train.coco.entries import Annotation, Category, Id, ImageInfo
 from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.coco.segmentation import from_rle
 from no_time_to_train.config import Orientation
-from no_time_to_train.dataset.images import existing_paths, read_entry
+from no_time_to_train.dataset.image_files import existing_paths
+from no_time_to_train.dataset.images import read_entry
 from no_time_to_train.visualization.predictions import (
     Instance,
     RgbImage,

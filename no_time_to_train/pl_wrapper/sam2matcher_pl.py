@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from no_time_to_train.config import DataLoadConfig, DatasetsConfig, ModelConfig, TestMode
 from no_time_to_train.distributed import RankSampler
 from no_time_to_train.pl_wrapper.loading import ImageLoader
+from no_time_to_train.pl_wrapper.resumption import Resumption
 from no_time_to_train.pl_wrapper.stages import STAGES
 
 DEFAULT_LOADING = DataLoadConfig()
@@ -45,6 +46,7 @@ class Sam2MatcherLightningModel(LightningModule):
         self.data_load_cfgs = data_load_cfgs
         self.stage = STAGES[test_mode].load()(model_cfg, dataset_cfgs)
         self.segmenter = self.stage.segmenter  # here too, for Lightning to move it to a device
+        self.resumption: Resumption | None = None
 
     def configure_model(self) -> None:
         """Build the networks; Lightning calls this on every rank."""
@@ -55,12 +57,16 @@ class Sam2MatcherLightningModel(LightningModule):
         return [self.stage]
 
     def test_dataloader(self) -> DataLoader[Any] | ImageLoader:
-        """Images of this rank; for a stage without images, one empty step."""
+        """Images of this rank; for a stage without images, or with none left, one empty step."""
         data = self.stage.data
         if data is None:
             return DataLoader([None], collate_fn=list)  # type: ignore[arg-type]
-        sampler = RankSampler(data, self.trainer.world_size, self.trainer.global_rank)
-        return ImageLoader(data, sampler, self.data_load_cfgs)
+        left = range(len(data)) if self.resumption is None else self.resumption.remaining
+        if not left:
+            return DataLoader([None], collate_fn=lambda nothing: [])  # type: ignore[arg-type]
+        part = Subset(data, left)
+        sampler = RankSampler(part, self.trainer.world_size, self.trainer.global_rank)
+        return ImageLoader(part, sampler, self.data_load_cfgs)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, index: int) -> Any:
         """Leave batches where they are: the segmenter moves the tensors that it needs."""
@@ -68,7 +74,8 @@ class Sam2MatcherLightningModel(LightningModule):
 
     def test_step(self, batch: list[Any], batch_idx: int) -> None:
         """Run the stage on one batch."""
-        self.stage.step(batch)
+        if batch:
+            self.stage.step(batch)
 
     def on_test_epoch_end(self) -> None:
         """Bring the ranks' results together."""

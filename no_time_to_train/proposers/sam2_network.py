@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from no_time_to_train.checkpoint_files import check_checkpoint, check_finite
+from no_time_to_train.checkpoint_files import check_finite
+from no_time_to_train.checkpoint_index import check_checkpoint
 from no_time_to_train.config import ComputeConfig, ModelConfig
 from no_time_to_train.networks import REPAIR, set_compute, weights_errors
 from no_time_to_train.preprocessing import imagenet_normalise, resize_square

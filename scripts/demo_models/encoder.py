@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from dinov2 import build_dinov2
 from dinov2.vision_transformer import VisionTransformer
-from no_time_to_train.dataset.crops import crop_and_resize, crop_box
+from no_time_to_train.dataset.crop_boxes import crop_box
+from no_time_to_train.dataset.crops import crop_and_resize
 from no_time_to_train.models.matching import linear_upsampling
 from no_time_to_train.preprocessing import imagenet_normalise
 from scripts.demo_models.drawing import Kind, Layout, Scene, draw_kind, draw_scene

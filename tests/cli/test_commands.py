@@ -113,6 +113,7 @@ def test_errors_and_help__come_before_pytorch_is_imported(photos_dir: Path) -> N
         "dinov2_large": ["weights"],
         "did you mean dinov2_large?": ["weights", "dinov2_larg"],
         "did you mean test?": ["tset"],
+        "there is no folder nothing": ["summary", "nothing"],
         "did you mean voc?": ["evaluate", "x.json", "--benchmark", "vocs"],
         "--trainer.NAME": ["test", "--help"],
         "--model.model_cfg.name": ["test", "--model.help"],

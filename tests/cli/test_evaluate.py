@@ -88,12 +88,23 @@ def test_evaluate__writes_numbers_by_the_names_of_the_paper(data_set: Path) -> N
 
 def test_evaluate__boxes_alone_have_no_mask_numbers(data_set: Path) -> None:
     box = {key: value for key, value in found().items() if key != "segmentation"}
-    outcome = evaluate([box | {"image_id": 3}, box])
+    outcome = evaluate([box | {"image_id": 3}, box], "results.json", "--benchmark", "coco")
     assert outcome.code == 0, outcome.err
     numbers = written()["numbers"]
     assert numbers["box nAP"] == pytest.approx(1)
     assert numbers["mask nAP"] is None
     assert "the results are boxes without masks" in outcome.out
+
+
+def test_classes__of_a_data_set_of_ones_own_are_named(data_set: Path) -> None:
+    arguments = ("--benchmark", "cdfsod", "--split", "savanna", "--cat-names", "zebra, bird")
+    truth = ("--truth", "sets/coco/annotations/instances_val2017.json")
+    outcome = evaluate([found()], "results.json", *arguments, *truth)
+    assert outcome.code == 0, outcome.err
+    content = written()
+    assert (content["split"], content["metrics"]) == ("savanna", "cdfsod")
+    assert [row["name"] for row in content["per_class"]] == ["zebra", "bird"]
+    assert content["numbers"]["box mAP"] == pytest.approx(51 / 101)
 
 
 def test_evaluate__masks_may_be_polygons_or_compressed(data_set: Path) -> None:
@@ -134,7 +145,7 @@ def test_results__that_would_give_a_wrong_number_are_one_line(
     ("arguments", "words"),
     [
         (["--benchmark", "cocoa"], ["no benchmark 'cocoa'", "did you mean coco?"]),
-        (["--benchmark", "coco"], ["several splits", "--split coco|default_classes|few_shot"]),
+        (["--benchmark", "voc"], ["voc has several splits", "--split pascal_voc_split_1|pasc"]),
         (
             ["--benchmark", "coco", "--split", "few_shot_clases"],
             ["no split of coco 'few_shot_clases'", "did you mean few_shot_classes?"],

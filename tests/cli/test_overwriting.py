@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from no_time_to_train.dataset import (
     sam_bbox_to_segm_batch,
 )
 from no_time_to_train.errors import InputError
+from no_time_to_train.pl_wrapper.stages.stage import Command
+from no_time_to_train.pl_wrapper.stages.test import Test as StageThatStores
 from tests.cli.conftest import Outcome, fill, postprocess, segment, settings, vis
 from tests.cli.test_wrong_settings import assert_one_line
 from tests.unit.test_files import largest_file
@@ -290,13 +293,35 @@ def test_output__beyond_the_size_limit_is_one_sentence_and_keeps_the_old_file(
 ) -> None:
     Path("out").write_text("old")
     before = everything()
-    with largest_file(largest):
+    store = StageThatStores.store
+
+    def store_limited(self: StageThatStores, command: Command) -> None:
+        with largest_file(largest):
+            store(self, command)
+
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        if stage == "test":  # what is kept of the images until then is as large as the results
+            patch.setattr(StageThatStores, "store", store_limited)
+        else:
+            stack.enter_context(largest_file(largest))
         outcome = STAGES[stage](*flags)
     assert_one_line(outcome, word, "File too large")
     after = everything()
     assert {path: after[path] for path in before} == before
     logs = {"config.yaml", "metrics.json"}
-    assert {path.name for path in after.keys() - before.keys()} <= logs - {word}
+    new = [path for path in after.keys() - before.keys() if "unfinished" not in path.parts]
+    assert {path.name for path in new} <= logs - {word}
+
+
+def test_test__beyond_the_size_limit_keeps_the_images_before(memories_dir: Path) -> None:
+    with largest_file(4_000):
+        outcome = segment("--export_result", "out")
+    assert_one_line(outcome, "unfinished/", "File too large", "--resume")
+    assert "1 of 3 images are kept" in outcome.out
+    assert not Path("out").exists()
+    outcome = segment("--export_result", "out", "--resume")
+    assert outcome.code == 0, outcome.err
+    assert "1 of 3 images are there already" in outcome.out
 
 
 # The tools

@@ -9,15 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from no_time_to_train.dataset.class_splits import class_names
+from tests.miniatures import coco
 
 ROOT = Path(__file__).resolve().parents[2]
-SIDE = 96
-BOX = (20, 24, 50, 48)  # x, y, w, h: far enough from the border and large enough to be sampled
 QUICK = ["--config", str(ROOT / "configs" / "demo.yaml")]
 QUICK += ["--model.init_args.model_cfg.sam2_infer_cfgs.points_per_side", "8"]
 
@@ -43,41 +40,10 @@ def run(python: str, script: str, *arguments: str, **variables: str) -> str:
     return done.stdout
 
 
-def write_miniature_coco(root: Path, names: list[str]) -> None:
-    """One train and one val image per class, a shade of grey each, with one ellipse."""
-    categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
-    for split, count in (("train2017", len(names)), ("val2017", 2)):
-        images, annotations = [], []
-        (root / split).mkdir(parents=True)
-        for category in categories[:count]:
-            number = category["id"]
-            picture = np.full((SIDE, SIDE, 3), 10 * number, dtype=np.uint8)
-            outline = cv2.ellipse2Poly((45, 48), (25, 24), 0, 0, 360, 10)
-            cv2.fillPoly(picture, [outline], (255 - 10 * number, 40, 200))
-            cv2.imwrite(str(root / split / f"{number}.png"), picture)
-            images.append(
-                {"id": number, "file_name": f"{number}.png", "height": SIDE, "width": SIDE}
-            )
-            annotations.append(
-                {
-                    "id": number,
-                    "image_id": number,
-                    "category_id": number,
-                    "bbox": list(BOX),
-                    "area": 1885.0,
-                    "iscrowd": 0,
-                    "segmentation": [outline.ravel().tolist()],
-                }
-            )
-        content = {"images": images, "annotations": annotations, "categories": categories}
-        (root / "annotations").mkdir(exist_ok=True)
-        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
-
-
 def test_few_shot_full_pipeline__miniature_coco_on_a_cpu(
     working_folder: Path, warm_python: str
 ) -> None:
-    write_miniature_coco(working_folder / "data" / "coco", class_names("few_shot_classes"))
+    coco.write(working_folder / "data", references=class_names("few_shot_classes"))
     config = ROOT / "no_time_to_train" / "new_exps" / "coco_fewshot_10shot_Sam2L.yaml"
     output = run(warm_python, "few_shot_full_pipeline.sh", str(config), "1", "cpu", "33")
     assert "BBOX RESULTS:" in output

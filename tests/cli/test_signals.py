@@ -68,13 +68,21 @@ class WorkFolder:
     before: dict[str, bytes] = field(default_factory=dict)
 
     def files(self) -> dict[str, bytes]:
-        """What the folder holds, without the photographs, the networks and the test's own files."""
+        """What the folder holds, without the photographs, the networks and the test's own files.
+
+        Nor what is kept for --resume.
+        """
         found = {}
         for path in self.folder.rglob("*"):
             name = str(path.relative_to(self.folder))
-            if path.is_file() and not name.startswith(("photos/", "demo_models/", "test.")):
+            others = ("photos/", "demo_models/", "test.", "work_dirs/test_pl/unfinished/")
+            if path.is_file() and not name.startswith(others):
                 found[name] = path.read_bytes()
         return found
+
+    def keeps_images(self) -> bool:
+        """Whether there is something for --resume."""
+        return (self.folder / "work_dirs" / "test_pl" / "unfinished").exists()
 
 
 @pytest.fixture
@@ -161,6 +169,7 @@ def assert_ended(
         assert name in sentences[0]
     if not written:
         assert "nothing" in sentences[0]
+    assert ("--resume" in sentences[0]) == work_folder.keeps_images()
     deadline = time.monotonic() + 30
     while processes_in(work_folder.folder) and time.monotonic() < deadline:
         time.sleep(0.1)

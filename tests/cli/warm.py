@@ -149,6 +149,7 @@ def _become_new(ignored: list[int], standard_places: list[str]) -> None:
 def _run(arguments: list[str]) -> None:
     """What `python ARGUMENTS` does."""
     main_module = sys.modules["__main__"] = ModuleType("__main__")
+    sys.orig_argv = [sys.executable, *arguments]
     first, *rest = arguments
     if first == "-m":
         sys.argv = rest

@@ -64,9 +64,21 @@ def test_read__tolerates_what_lvis_leaves_out(tmp_path: Path) -> None:
             "categories": [{"id": 2, "name": "mug"}],
         },
     )
-    assert coco.images[1] == ImageInfo(1, "000000391895.jpg", None, None)
+    assert coco.images[1] == ImageInfo(1, "000000391895.jpg", None, None, ())
     only = coco.annotations[0]
     assert (only.iscrowd, only.isimpossible, only.area, only.segmentation) == (0, 0, None, None)
+
+
+def test_read__keeps_what_the_lvis_protocol_needs(tmp_path: Path) -> None:
+    lists = {"neg_category_ids": [9, 3], "not_exhaustive_category_ids": []}
+    content = document(images=[image(7, "a.png") | lists, image(3, "b.png")])
+    content["categories"][0]["frequency"] = "r"
+    content["categories"][1]["frequency"] = 0.5  # of some other data set
+    coco = read(tmp_path, content)
+    first, second = coco.images.values()
+    assert (first.neg_category_ids, first.not_exhaustive_category_ids) == ((9, 3), ())
+    assert (second.neg_category_ids, second.not_exhaustive_category_ids) == (None, None)
+    assert [category.frequency for category in coco.categories] == ["r", None]
 
 
 @pytest.mark.parametrize("empty", [[], [[]], {}, None])
@@ -101,6 +113,14 @@ WRONG = {
     "image without name": (document(images=[{"id": 7}]), '(id 7): "file_name"'),
     "image without height": (document(images=[image(7, "a", height=0)]), '"height" must be a pos'),
     "image twice": (document(images=[image(7, "a"), image(7, "b")]), "image id 7 is given to 2"),
+    "negative classes": (
+        document(images=[image(7, "a") | {"neg_category_ids": ["9"]}]),
+        '"neg_category_ids" must be a list of category ids',
+    ),
+    "not exhaustive classes": (
+        document(images=[image(7, "a") | {"not_exhaustive_category_ids": 9}]),
+        '"not_exhaustive_category_ids" must be a list of category ids',
+    ),
     "category id": (document(categories=[{"id": "9", "name": "x"}]), '"id" must be a whole'),
     "category name": (document(categories=[{"id": 9}]), '"name" must be the name of the class'),
     "category twice": (

@@ -20,6 +20,12 @@ from no_time_to_train.errors import InputError
 from tests.unit.coco_files import document, write_json
 
 SIZES = {
+    "ArTaxOr": 7,
+    "DIOR": 20,
+    "FISH": 1,
+    "NEU-DET": 6,
+    "UODD": 3,
+    "clipart1k": 20,
     "coco": 80,
     "coco_semantic_split_1": 20,
     "coco_semantic_split_2": 20,
@@ -73,7 +79,7 @@ def test_class_names__of_parts_make_up_the_whole() -> None:
 
 @pytest.mark.parametrize("split", ["few_shot_class", "../class_splits/lvis", ""])
 def test_class_names__suggests_a_split(split: str) -> None:
-    with pytest.raises(InputError, match=r"there is no class split .*there are coco, coco_sem"):
+    with pytest.raises(InputError, match=r"there is no class split .*there are .*, coco, coco_sem"):
         class_names(split)
     with pytest.raises(InputError, match=r"did you mean 'few_shot_classes'\?"):
         class_names("few_shot_class")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from no_time_to_train.dataset.crops import crop_and_resize, crop_box
+from no_time_to_train.dataset.crop_boxes import crop_box
+from no_time_to_train.dataset.crops import crop_and_resize
 from no_time_to_train.errors import InputError
 
 BOXES = {

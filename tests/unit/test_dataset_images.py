@@ -14,9 +14,9 @@ import torch
 from PIL import Image, ImageOps
 
 from no_time_to_train.coco.annotations import ImageInfo
+from no_time_to_train.dataset.image_files import existing_paths
 from no_time_to_train.dataset.images import (
     as_rgb,
-    existing_paths,
     read_entry,
     read_image,
     rgb_from_array,

@@ -40,6 +40,12 @@ def main():
 termination.run(main)
 """
 SLEEP = "time.sleep(60)"
+STEPS = """termination.begin_steps()
+    while not termination.stop_wanted():
+        time.sleep(0.05)
+    time.sleep({seconds})
+    pathlib.Path(f"finished{{RANK}}").touch()
+    termination.stop_here()"""
 GONE = "has gone without a word: it was killed, or its machine has stopped"
 
 
@@ -85,6 +91,23 @@ def test_linked_ranks__a_signal_to_one_ends_all_with_one_sentence(
         assert (code, err.partition(";")[0].rstrip()) == (expected_code, sentence)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("stopped", [0, 1])
+def test_linked_ranks__all_finish_their_steps_when_one_is_to_stop(
+    tmp_path: Path, stopped: int, number: signal.Signals
+) -> None:
+    ranks = start(tmp_path, *(STEPS.format(seconds=seconds) for seconds in (0.5, 1, 2)))
+    ranks[stopped].send_signal(number)
+    found = endings(ranks)
+    assert [code for code, _ in found] == [128 + number] * 3
+    who = f"rank {stopped} was stopped" if stopped else "stopped"
+    sentences = [line for _, err in found for line in err.splitlines() if "error: " in line]
+    assert sentences == [f"error: {who} by {number.name}; rank 0 had written nothing"]
+    assert sorted(path.name for path in tmp_path.glob("finished*")) == [
+        "finished0", "finished1", "finished2",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("bodies", "code"),
     [
@@ -110,9 +133,9 @@ def test_linked_ranks__that_are_done_are_at_peace_with_the_end_of_the_first() ->
     other = rank_links.join(reception.invitation, 1)
     first = reception.await_all(world_size=2)
     other.tell(0)
-    first.connections[1].close()
+    first.working[1].close()
     assert other.ended() is None
-    assert not other.connections
+    assert not other.working
 
 
 def test_reception__turns_strangers_away() -> None:
@@ -121,8 +144,8 @@ def test_reception__turns_strangers_away() -> None:
     stranger = rank_links.join(invitation._replace(token=bytes(rank_links.TOKEN_BYTES)), 1)
     guest = rank_links.join(invitation, 1)
     links = reception.await_all(world_size=2)
-    assert list(links.connections) == [1]
-    assert stranger.connections[0].recv(1) == b""
+    assert list(links.working) == [1]
+    assert stranger.working[0].recv(1) == b""
     guest.tell(7)
     while (ended := links.ended()) is None:
         time.sleep(0.01)

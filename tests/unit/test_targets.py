@@ -14,6 +14,8 @@ from PIL import Image
 from no_time_to_train.config import ClassNames, TestDataConfig
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.errors import InputError
+from no_time_to_train.structures import BadImage
+from tests.unit.bad_images import BREAK, modes_respected, write_frames
 from tests.unit.coco_files import document, image, write_images, write_json
 
 
@@ -91,6 +93,54 @@ def test_dataset__says_at_once_why_it_cannot_be(
         TargetDataset(config)
     assert piece.replace("FOLDER", str(tmp_path)) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("way", BREAK)
+def test_bad_image__is_skipped_with_a_warning_or_ends_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    breaking, reason = BREAK[way]
+    skip, fail = (settings(tmp_path, on_bad_image=choice) for choice in ("skip", "fail"))
+    breaking(tmp_path / "images" / "b.png")
+    with modes_respected():
+        good, bad = TargetDataset(skip)
+        with pytest.raises(InputError, match=r"b\.png.*, or let such .*: --on_bad_image skip$"):
+            list(TargetDataset(fail))
+    assert good.image_id == 7
+    assert isinstance(bad, BadImage)
+    assert (bad.index, bad.image_id, bad.file_name) == (1, 3, "b.png")
+    assert reason in bad.reason
+    assert "b.png" in bad.reason
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert [w.getMessage() for w in warnings] == [f"Counts as without detections: {bad.reason}"]
+
+
+def test_bad_image__of_another_size_than_in_the_json_is_skipped(tmp_path: Path) -> None:
+    images = [image(7, "a.png", 60, 40), image(3, "b.png")]
+    config = settings(tmp_path, document(images=images), on_bad_image="skip")
+    bad, good = TargetDataset(config)
+    assert isinstance(bad, BadImage)
+    assert "has 40 x 60 pixels (height x width), the json says 60 x 40" in bad.reason
+    assert good.image_id == 3
+
+
+@pytest.mark.parametrize("choice", ["skip", "fail"])
+def test_dataset__without_any_of_its_images_has_the_wrong_folder(
+    tmp_path: Path, choice: str
+) -> None:
+    config = settings(tmp_path, root=str(tmp_path), on_bad_image=choice)
+    with pytest.raises(InputError, match=r"2 of 2 images .* json's file_name starts from$"):
+        TargetDataset(config)
+
+
+def test_image_of_two_frames__is_its_first_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = settings(tmp_path)
+    write_frames(tmp_path / "images" / "a.png")
+    red, green, _ = TargetDataset(config)[0].image.mean(dim=(1, 2))
+    assert red > 0.9 and green < 0.1
+    assert "a.png has several frames, of which the first is taken" in caplog.text
 
 
 def test_dataset__travels_to_workers_without_the_json(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,17 +19,20 @@ from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.encoders import build_encoder, input_size
 from no_time_to_train.errors import naming
-from no_time_to_train.memory.bank import EncoderSpec, Memory
+from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.checkpoint import MemoryFile, read_memory, write_memory
+from no_time_to_train.memory.description import EncoderSpec
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.networks import WeightsError
 from no_time_to_train.pl_wrapper import checks
+from no_time_to_train.pl_wrapper.journal import Journal, Payload
 from no_time_to_train.pl_wrapper.setting_checks import check_image_size
 from no_time_to_train.pl_wrapper.stages import STAGES
+from no_time_to_train.structures import BadImage
 
 logger = logging.getLogger(__name__)
 
-Measure = Callable[[CocoAnnotations, Sequence[int], Sequence[CocoRecord]], None]
+Measure = Callable[[CocoAnnotations, Sequence[int], Sequence[CocoRecord], Sequence[BadImage]], None]
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Command:
     """The setting that let fewer batches run than there are."""
     measure: Measure
     """Compares results with the annotations of the images that ran, for categories by id, and
-    reports the accuracy."""
+    reports the accuracy, and which of these images could not be read."""
 
 
 class Stage(ABC, Callback):
@@ -56,8 +59,14 @@ class Stage(ABC, Callback):
     """Whether it takes up a memory that is post-processed, or one that is only filled."""
     may_be_limited = False
     """Whether a part of the batches will do."""
+    unit: ClassVar[str | None] = None
+    """What its samples are called, where finished ones are kept for a run that goes on."""
+    keep_seconds: ClassVar[float] = 0
+    """Of work, less than which is not worth a file."""
     data: ReferenceDataset | TargetDataset | None = None
     """What batches are made of; None for a stage that is a single step without images."""
+    journal: Journal | None = None
+    """Where finished samples are kept while it runs."""
 
     def __init__(self, model_cfg: ModelConfig, dataset_cfgs: DatasetsConfig) -> None:
         """Check everything that needs no network.
@@ -134,6 +143,25 @@ class Stage(ABC, Callback):
     @abstractmethod
     def step(self, batch: list[Any]) -> None:
         """Do the work on one batch of `data`."""
+
+    def keep(self, index: int, payload: Payload) -> None:
+        """Keep a finished sample.
+
+        Args:
+            index: Its position in the data set.
+            payload: What `restore` needs, for json.
+
+        Raises:
+            InputError: The disk is full.
+        """
+        if self.journal is not None:
+            self.journal.append(index, payload)
+
+    def restore(self, payloads: Mapping[int, Payload]) -> None:
+        """Take up what an earlier run has kept, by position in the data set."""
+
+    def settle(self) -> None:
+        """Wait until all that was given to `step` is finished; by default it always is."""
 
     def gather(self) -> None:
         """Bring the results of the ranks together, in data set order; by default all have them."""

@@ -18,6 +18,8 @@ def wait():
     with open(f"{marker}.new", "w") as file:
         file.write(str(os.getpid()))
     os.rename(f"{marker}.new", marker)
+    if "no_time_to_train.termination" in sys.modules:
+        sys.modules["no_time_to_train.termination"].STEP_SECONDS = 1  # this step has no end
     time.sleep(60)
 
 

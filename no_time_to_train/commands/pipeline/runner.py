@@ -1,0 +1,129 @@
+"""Run the steps that have to run, each as a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from no_time_to_train import termination
+from no_time_to_train.commands.pipeline.command_lines import ROOT
+from no_time_to_train.commands.pipeline.decision import Decision, decide
+from no_time_to_train.commands.pipeline.manifest import Checksums, write_manifest
+from no_time_to_train.commands.pipeline.step import Step
+from no_time_to_train.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+class StepFailed(Exception):
+    """A command of a step has failed, and has said why."""
+
+    def __init__(self, step: Step, code: int) -> None:
+        super().__init__(f"{step.title} ended with exit code {code}")
+        self.code = code
+
+
+class DryRunner:
+    """Prints the commands; those that would be skipped are comments."""
+
+    is_dry = True
+
+    def __init__(self) -> None:
+        self._checksums = Checksums()
+        self._to_be_made: set[Path] = set()
+
+    def run(self, steps: Iterable[Step]) -> None:
+        """Print them in order."""
+        for step in steps:
+            decision = decide(step, self._checksums, self._to_be_made)
+            announce(step, decision)
+            if decision.runs:
+                self._to_be_made.update(step.outputs)
+
+    def call(self, words: Sequence[str]) -> None:
+        """Print a command that makes no files."""
+        logger.info("%s", shlex.join(words))
+
+
+class Runner:
+    """Runs the commands, after printing each of them."""
+
+    is_dry = False
+
+    def __init__(self) -> None:
+        self._checksums = Checksums()
+        path = os.environ.get("PYTHONPATH")
+        places = [str(ROOT), *([path] if path else [])]  # the code that these commands lie next to
+        self._environment = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
+
+    def run(self, steps: Iterable[Step]) -> None:
+        """Run them in order.
+
+        Raises:
+            StepFailed: One has failed; those behind it have not run.
+            InputError: A command cannot be started.
+        """
+        for step in steps:
+            decision = decide(step, self._checksums)
+            announce(step, decision)
+            if decision.runs:
+                self._run(step, decision)
+
+    def _run(self, step: Step, decision: Decision) -> None:
+        for path in decision.set_aside:
+            logger.info("# %s is kept as %s", path, _set_aside(path))
+        write_manifest(step, self._checksums, complete=False)
+        code = self._exit_code(step.words)
+        if code == 0:
+            code = self._check_outputs(step)
+        if code:
+            termination.await_failed_rank()  # a signal has the last word
+            raise StepFailed(step, code)
+        write_manifest(step, self._checksums, complete=True)
+
+    def call(self, words: Sequence[str]) -> None:
+        """Run a command that makes no files; it says itself what is wrong."""
+        logger.info("%s", shlex.join(words))
+        self._exit_code(words)
+
+    def _exit_code(self, words: Sequence[str]) -> int:
+        try:
+            process = subprocess.Popen(words, env=self._environment)
+        except OSError as error:
+            raise InputError(
+                f"{words[0]} cannot be started ({error.strerror}); name the interpreter in "
+                "the environment variable PYTHON"
+            ) from None
+        code = process.wait()
+        return 128 - code if code < 0 else code
+
+    def _check_outputs(self, step: Step) -> int:
+        missing = [path for path in step.outputs if not path.exists()]
+        for path in missing:
+            logger.error("%s succeeded without writing %s", step.title, path)
+        return int(bool(missing))
+
+
+def announce(step: Step, decision: Decision) -> None:
+    """Print the command, and why it runs or does not; what is printed is a shell script."""
+    command = shlex.join(step.words)
+    if not decision.runs:
+        why = decision.reason or f"{step.outputs[0]} is there and belongs to its inputs"
+        logger.info("# %s: skipped, %s: %s", step.title, why, command)
+        return
+    if decision.reason:
+        logger.info("# %s: %s", step.title, decision.reason)
+    logger.info("%s", command)
+
+
+def _set_aside(path: Path) -> Path:
+    """Give a file another name, so that it is not replaced."""
+    number = 1
+    while (place := path.with_name(f"{path.name}.kept{number}")).exists():
+        number += 1
+    path.rename(place)
+    return place
