@@ -124,6 +124,8 @@ LVIS_TOOLS = (
         ("lvis/lvis_v1_minival.json",),
     ),
 )
+LVIS_TEST = ("--model.init_args.model_cfg.sam2_infer_cfgs.num_out_instance", "300")
+"""As many as its protocol looks at; the published YAML has 100."""
 CDFSOD_SETS = ("ArTaxOr", "clipart1k", "DIOR", "FISH", "NEU-DET", "UODD")
 LVIS_FOLDER = "work_dirs/{split}_seed{seed}/{shots}shots"
 LVIS_REFERENCES = "few_shot_lvis_ann_{shots}shot_seed{seed}_fixed.pkl"
@@ -187,6 +189,7 @@ BENCHMARKS = {
         drawn_split="lvis",
         folder=LVIS_FOLDER,
         references=LVIS_REFERENCES,
+        test_arguments=LVIS_TEST,
         tools=LVIS_TOOLS,
     ),
     "lvis_minival": Benchmark(
@@ -203,6 +206,7 @@ BENCHMARKS = {
         drawn_split="lvis",
         folder=LVIS_FOLDER,
         references=LVIS_REFERENCES,
+        test_arguments=LVIS_TEST,
         tools=LVIS_TOOLS,
     ),
     "cdfsod": Benchmark(

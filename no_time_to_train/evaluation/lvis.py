@@ -189,7 +189,8 @@ def _text(outcome: Outcome, published: Evaluation) -> str:
         "all that is not annotated is wrong:"
     )
     blocks.append(_table(title, PUBLISHED_NUMBERS, published.box, published.mask or {}))
-    return "\n".join([*blocks, class_table(outcome.per_class)])
+    shown = [row for row in outcome.per_class if row.instances]
+    return "\n".join([*blocks, class_table(shown)])
 
 
 def _table(title: str, names: Sequence[str], box: Numbers, mask: Numbers) -> str:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pycocotools import mask as rle_codec
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.errors import InputError
 from no_time_to_train.evaluation import EVALUATORS
 from no_time_to_train.evaluation.lvis import evaluate_lvis
 from no_time_to_train.evaluation.scores import Scores
+from tests.unit.lvis_by_pycocotools import lvis_numbers
 
 SIDE = 200  # of every image, in pixels
 BOX = [10, 10, 40, 50]  # 2000 square pixels: medium
@@ -247,6 +245,20 @@ def test_evaluate_lvis__no_ground_truth_gives_a_sentence(lvis: Folder) -> None:
     assert scores.text.startswith("No ground truth: ")
 
 
+def test_evaluate_lvis__gives_what_tables_of_runs_show(lvis: Folder) -> None:
+    scores = evaluate_lvis(lvis([image(A)], [truth(RARE)]), [RARE], [])
+    assert set(EVALUATORS["lvis"].layout.numbers) <= set(scores.numbers)
+
+
+def test_evaluate_lvis__category_0_and_boxes_without_extent(
+    lvis: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CLASSES, 0, "r")
+    annotations = lvis([image(A, negative=[0])], [truth(0), truth(0, box=[20, 20, 0, 0])])
+    scores = evaluate_lvis(annotations, [0], [found(0), found(0, box=[20, 20, 0, 9])])
+    assert ap(scores, "AR@300") == pytest.approx(0.5)
+
+
 def test_evaluate_lvis__nothing_found(lvis: Folder) -> None:
     scores = evaluate_lvis(lvis([image(A)], [truth(RARE)]), list(CLASSES), [])
     assert ap(scores) == ap(scores, "APr") == ap(scores, "AR@300") == 0
@@ -263,7 +275,7 @@ def test_evaluate_lvis__text_has_both_tables_and_nothing_else_is_said(
     annotations = lvis([image(A), image(B)], [truth(RARE)])
     records = [found(RARE), found(RARE, 0.9, B)]
     with caplog.at_level("INFO"):
-        lines = EVALUATORS["lvis"].load()(annotations, [RARE], records).text.splitlines()
+        lines = EVALUATORS["lvis"].load()(annotations, list(CLASSES), records).text.splitlines()
     names = "AP AP50 AP75 APs APm APl APr APc APf AR@300".split()
     assert lines[0] == "LVIS, the best 300 detections of an image:"
     assert lines[1].split() == names
@@ -303,54 +315,15 @@ def random_case(seed: int) -> tuple[list[dict], list[dict], list[dict]]:
     return images, truths, records
 
 
-def by_pycocotools(
-    images: Sequence[dict], truths: Sequence[dict], records: Sequence[Any], kind: str
-) -> Mapping[str, float]:
-    """The LVIS rules in terms of COCO.
-
-    The results are cut and sorted out by hand; where a class is not exhaustively annotated, a crowd
-    of it fills the image, and COCOeval ignores what matches a crowd alone.
-    """
-    whole = [0, 0, SIDE, SIDE]
-    crowds = [
-        truth(key, each["id"], whole, iscrowd=1)
-        for each in images
-        for key in each["not_exhaustive_category_ids"]
-    ]
-    kept = []
-    for each in images:
-        verified = {t["category_id"] for t in truths if t["image_id"] == each["id"]}
-        verified |= set(each["neg_category_ids"])
-        here = sorted(
-            (record for record in records if record["image_id"] == each["id"]),
-            key=lambda record: record["score"],
-            reverse=True,
-        )
-        kept += [record for record in here[:300] if record["category_id"] in verified]
-    coco = COCO()
-    annotations = [{"id": n, "iscrowd": 0, **t} for n, t in enumerate([*truths, *crowds], start=1)]
-    categories = [{"id": key} for key in CLASSES]
-    coco.dataset = {"images": images, "annotations": annotations, "categories": categories}
-    coco.createIndex()
-    evaluation = COCOeval(coco, coco.loadRes(copy.deepcopy(kept)), kind)
-    evaluation.params.maxDets = [300]
-    evaluation.evaluate()
-    evaluation.accumulate()
-    precision, recall = evaluation.eval["precision"][..., 0], evaluation.eval["recall"][..., 0]
-    rare = [0, 1]
-    parts = {"AP": precision[..., 0], "AP50": precision[0, ..., 0], "APm": precision[..., 2]}
-    parts |= {"APr": precision[:, :, rare, 0], "AR@300": recall[..., 0]}
-    return {name: part[part > -1].mean() for name, part in parts.items()}
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_evaluate_lvis__equals_pycocotools_with_crowds_for_what_is_not_annotated(
     lvis: Folder, seed: int
 ) -> None:
     images, truths, records = random_case(seed)
     scores = evaluate_lvis(lvis(images, truths), list(CLASSES), records)
+    document = json.loads(lvis.path.read_text())
     for kind, iou_type in (("box", "bbox"), ("mask", "segm")):
-        expected = by_pycocotools(images, truths, records, iou_type)
+        expected = lvis_numbers(document, records, iou_type)
         ours = {name: scores.numbers[f"{kind} {name}"] for name in expected}
         assert ours == pytest.approx(expected, abs=1e-12)
         assert 0.05 < expected["AP"] < 0.95  # the case says something
