@@ -25,7 +25,7 @@ from tests.cli.conftest import CONFIGS, ROOT, settings
 
 MIN_AP = {  # points per side, scenes: box AP, mask AP
     (32, 80): (0.523, 0.620),
-    (32, 16): (0.0, 0.0),
+    (32, 16): (0.526, 0.591),  # reached: 0.531, 0.596
     (8, 80): (0.492, 0.582),
 }
 CLASSES = ",".join(NAMES)
