@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -109,6 +109,11 @@ def replace(source: Path, target: Path, name: Path | None) -> None:
             _written.append(name)
 
 
+def name_written(paths: Iterable[Path]) -> None:
+    """Have the sentence at the end name files that another process has written."""
+    _written.extend(paths)
+
+
 # --- What a command uses that works in steps, and keeps what each has made.
 
 
@@ -161,6 +166,9 @@ def run(main: Callable[[], None]) -> None:
         main()
         _await_signal()
         _await_ranks()
+        if _several_processes():
+            # Not with the libraries' endings, of which one in some has aborted when all was done.
+            _exit(_exit_code(SystemExit()))
     except BaseException as error:
         _await_signal()
         with _lock:  # held for ever while a signal ends the process: nothing more is said then

@@ -178,7 +178,7 @@ def _result(
     named = {name.removeprefix("--").replace("-", "_"): path for name, path in files.items()}
     return {
         "benchmark": "coco20i",
-        "title": BENCHMARK.title,
+        "title": f"{BENCHMARK.title} episodes",
         "split": _split(options),
         "shots": options.shots,
         "seed": options.seed,

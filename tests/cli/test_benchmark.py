@@ -22,7 +22,7 @@ def measured(out: Path, *arguments: str) -> tuple[str, Any]:
 
 
 def test_benchmark__literal_and_exact_find_the_same(tmp_path: Path) -> None:
-    images = [f"scenes/images/target_0{number}.jpg" for number in range(2)]
+    images = [f"scenes/images/target_0{number}.jpg" for number in range(3)]
     sizes = ("--points-per-side", "16", "--more-classes", "100", "--turns", "2")
     arguments = (*sizes, "--images", *images)
     told, content = measured(tmp_path / "benchmark.json", *arguments)

@@ -93,6 +93,7 @@ def calls(make: Any) -> dict[str, Callable[[FewShotSegmenter], None]]:
         "load filled": lambda segmenter: segmenter.load("filled.pth"),
         "load finalised": lambda segmenter: segmenter.load("finalised.pth"),
         "save": lambda segmenter: segmenter.save("saved.pth"),
+        "forget": lambda segmenter: segmenter.forget(),
     }
 
 
@@ -127,6 +128,12 @@ TABLE = [  # first call, second call; which fail; classes at the end; whether th
     ("save", "load filled", "1", TWO, False),
     ("save", "load finalised", "1", RING, True),
     ("save", "save", "12", NOTHING, False),
+    ("remember", "forget", "", NOTHING, False),
+    ("load filled", "forget", "", NOTHING, False),
+    ("load finalised", "forget", "", NOTHING, False),
+    ("forget", "remember", "", ARROW, False),
+    ("forget", "finalise", "2", NOTHING, False),
+    ("forget", "load finalised", "", RING, True),
 ]
 
 
