@@ -244,6 +244,20 @@ def test_voc__splits_by_shots_with_averages_over_all_runs(folder: Path) -> None:
     assert shown[7] == ["published", "-", "-", "-", "-", "-", "71.2"]
 
 
+def test_cdfsod__sets_by_shots_with_the_published_averages(folder: Path) -> None:
+    sets = list(BENCHMARKS["cdfsod"].splits)
+    assert len(sets) == 6
+    for number, name in enumerate(sets):
+        for shots in (1, 5):
+            numbers = {"box mAP": 10 + 2 * number + shots, "mask mAP": None}
+            write(f"{name}/{shots}", numbers, "cdfsod", name, shots, 42)
+    shown = rows(text())
+    # Six sets, two points apart: the mean is five above the first.
+    assert shown[2] == ["split", "1", "5"]
+    assert shown[9] == ["average", "16.0*", "20.0*"]
+    assert shown[10] == ["published", "18.0", "22.4"]
+
+
 def test_average__needs_every_run_that_it_is_over(folder: Path) -> None:
     for split in (1, 2, 3):
         for shots in (1, 2):
