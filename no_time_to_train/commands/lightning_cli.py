@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning import Callback, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from no_time_to_train.coco.annotations import CocoAnnotations
@@ -23,6 +26,7 @@ from no_time_to_train.distributed import end_ranks_together
 from no_time_to_train.errors import InputError
 from no_time_to_train.evaluation.coco import evaluate
 from no_time_to_train.output_checks import prepare_outputs
+from no_time_to_train.pl_wrapper.heartbeat import Heartbeat
 from no_time_to_train.pl_wrapper.limits import check_limit, limit_of, samples_to_run
 from no_time_to_train.pl_wrapper.resumption import Resumption, unfinished_folder
 from no_time_to_train.pl_wrapper.sam2matcher_pl import Sam2MatcherLightningModel
@@ -73,6 +77,17 @@ class NoTimeToTrainCLI(LightningCLI):
                 raise
             raise InputError(explain_failure(error, self.config.test.trainer)) from error
 
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Leave out progress bars where lines tell the progress: a file would fill with them."""
+        settings = self._get(self.config_init, "trainer")
+        wanted = settings.enable_progress_bar
+        if self.model.stage.unit and wanted is None and not sys.stdout.isatty():
+            named = settings.callbacks or []
+            named = named if isinstance(named, list) else [named]
+            kwargs["callbacks"] = [each for each in named if not isinstance(each, ProgressBar)]
+            kwargs["enable_progress_bar"] = False
+        return super().instantiate_trainer(**kwargs)
+
     def before_instantiate_classes(self) -> None:
         """Check the flags, before anything is read or built."""
         self.started = time.monotonic()
@@ -118,7 +133,10 @@ class NoTimeToTrainCLI(LightningCLI):
             unfinished_folder(self.trainer),
         )
         self.trainer.limit_test_batches = 1.0  # the positions are what it allows
-        self.trainer.callbacks.append(resumption)  # type: ignore[attr-defined]  # set, not declared
+        callbacks: list[Callback] = [resumption]
+        if not sys.stdout.isatty():
+            callbacks.append(Heartbeat(resumption))
+        self.trainer.callbacks += callbacks  # type: ignore[attr-defined]  # set, not declared
         resumption.look_back(settings.resume)
 
     def after_test(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -149,3 +150,14 @@ def test_fill__goes_on_after_an_end_in_the_middle(photos_dir: Path) -> None:
     assert "1 of 2 references are there already" in outcome.out
     assert Path("filled.pth").read_bytes() == Path("whole.pth").read_bytes()
     assert not Path("work_dirs/test_pl/unfinished").exists()
+
+
+def test_log__has_a_line_in_time_and_no_bars(
+    memories_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("no_time_to_train.pl_wrapper.heartbeat.FIRST_SECONDS", 0.01)
+    outcome = segment("--export_result", "out.json")
+    assert outcome.code == 0, outcome.err
+    assert re.search(r"^[0-3] of 3 images, ", outcome.out, re.MULTILINE)
+    assert "\r" not in outcome.out + outcome.err
+    assert "\r" in segment("--trainer.enable_progress_bar", "true").out

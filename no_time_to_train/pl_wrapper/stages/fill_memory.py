@@ -18,7 +18,7 @@ class FillMemory(ReferenceStage):
 
     mode = TestMode.fill_memory
     unit = "references"
-    keep_seconds = 5
+    keep_seconds = 2
 
     def load(self, path: Path) -> None:
         """Begin with an empty memory."""
