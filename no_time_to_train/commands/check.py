@@ -17,7 +17,12 @@ from no_time_to_train.commands.checking.duration import tell_duration
 from no_time_to_train.commands.checking.findings import Findings, Setup, size_of
 from no_time_to_train.commands.checking.memory import check_memory
 from no_time_to_train.commands.checking.space import check_outputs
-from no_time_to_train.commands.checking.trainer import check_trainer_settings, trainer_settings
+from no_time_to_train.commands.checking.trainer import (
+    check_limit,
+    check_trainer_settings,
+    tell_unfinished,
+    trainer_settings,
+)
 from no_time_to_train.commands.checking.weights import check_weights, published_encoder
 from no_time_to_train.commands.command_parser import CommandParser
 from no_time_to_train.commands.input_checks import input_checks
@@ -74,6 +79,7 @@ def _read_setup(arguments: Sequence[str], findings: Findings) -> Setup | None:
                 model.test_mode,
                 model.model_cfg,
                 model.dataset_cfgs,
+                model.data_load_cfgs,
                 trainer,
             )
     except parsing.LeftToLightning:
@@ -94,9 +100,11 @@ def _check(setup: Setup, findings: Findings, costs: Path | None) -> None:
     check_weights(setup, findings)
     _check_networks(setup, findings)
     data = check_data(setup, findings)
+    check_limit(setup, findings, data.samples)
     memory = check_memory(setup, findings, data.class_names)
     tell_classes(setup, findings, data, memory)
     check_outputs(setup, findings, data, memory)
+    tell_unfinished(setup, findings)
     tell_duration(setup, findings, data, costs)
 
 

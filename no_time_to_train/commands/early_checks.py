@@ -62,6 +62,7 @@ class Sam2MatcherLightningModel:
             test_mode: The stage to run.
         """
         self.model_cfg, self.dataset_cfgs, self.test_mode = model_cfg, dataset_cfgs, test_mode
+        self.data_load_cfgs = data_load_cfgs
 
 
 class SettingsParser(OneLineParser):

@@ -14,8 +14,6 @@ class Family(NamedTuple):
     """Has PRESETS by name, each with the `url` of its weights, and `missing_weights`."""
     folder: Path
     """Where the configs expect the weights."""
-    left_out: str
-    """The name in `module` of how the names of tensors begin that files hold and no network has."""
 
     @property
     def presets(self) -> Any:
@@ -24,8 +22,8 @@ class Family(NamedTuple):
 
 
 FAMILIES = {
-    "SAM 2": Family("sam2.presets", Path("checkpoints"), "NOT_FOR_IMAGES"),
-    "DINOv2": Family("dinov2.presets", Path("checkpoints/dinov2"), "TRAINING_ONLY"),
+    "SAM 2": Family("sam2.presets", Path("checkpoints")),
+    "DINOv2": Family("dinov2.presets", Path("checkpoints/dinov2")),
 }
 
 

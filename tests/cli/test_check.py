@@ -201,6 +201,21 @@ BAD: dict[str, tuple[tuple[str, ...], Callable[[], Any], str]] = {
         lambda: ["--trainer.devises", "3"],
         "there is no setting trainer.devises; did you mean trainer.devices?",
     ),
+    "limited references": (
+        FILL,
+        lambda: ["--trainer.limit_test_batches", "1"],
+        "--trainer.limit_test_batches 1 lets 1 of 2 batches run, but fill_memory needs them all",
+    ),
+    "too many devices": (
+        SEGMENT,
+        lambda: ["--trainer.devices", "5000"],
+        "trainer.devices must be 1024 or less, got 5000",
+    ),
+    "another precision of the trainer": (
+        SEGMENT,
+        lambda: ["--trainer.precision", "bf16"],
+        "trainer.precision is bf16, which would change results beside model_cfg.compute_cfg.prec",
+    ),
     "wrong value": (
         SEGMENT,
         lambda: one("model_cfg.sam2_infer_cfgs.nms_thr", 3),
@@ -322,6 +337,15 @@ COSTS = {
         for name, classes in (("few", 80), ("many", 1203))
     },
 }
+
+
+def test_check__tells_of_a_run_that_was_ended(memories_dir: Path) -> None:
+    Path("photos/images/chelsea.jpg").unlink()
+    Path("photos/images/chelsea.jpg").write_bytes(b"no picture")
+    assert run_command("test", *SEGMENT).code == 2
+    outcome = run_command("check", *SEGMENT)
+    assert outcome.code == 0, outcome.err
+    assert "unfinished    2 of 3 in work_dirs/test_pl/unfinished/test-" in outcome.out
 
 
 def test_check__reckons_the_time_from_costs(memories_dir: Path) -> None:

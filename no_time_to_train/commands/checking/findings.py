@@ -10,7 +10,7 @@ from typing import Any
 
 from no_time_to_train.commands import user_message
 from no_time_to_train.commands.progress import megabytes
-from no_time_to_train.config import DatasetsConfig, ModelConfig, TestMode
+from no_time_to_train.config import DataLoadConfig, DatasetsConfig, ModelConfig, TestMode
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Setup:
     mode: TestMode
     model: ModelConfig
     datasets: DatasetsConfig
+    loading: DataLoadConfig
     trainer: dict[str, Any]
     """Settings of Lightning's Trainer, where they are given."""
 

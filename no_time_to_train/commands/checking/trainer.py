@@ -15,6 +15,8 @@ from no_time_to_train.commands.checking.findings import Findings, Setup
 from no_time_to_train.commands.messages import explain, trainer_arguments
 from no_time_to_train.commands.parsing import check_trainer
 from no_time_to_train.config_files import load_config, safe_load
+from no_time_to_train.pl_wrapper.batch_limits import check_batches
+from no_time_to_train.pl_wrapper.journal import UNFINISHED_RUNS, unfinished_runs
 
 DEFAULTS = {
     "precision": None,
@@ -98,6 +100,17 @@ def check_trainer_settings(setup: Setup, findings: Findings) -> None:
         )
 
 
+def check_limit(setup: Setup, findings: Findings, samples: int) -> None:
+    """Refuse to run a part of what a stage needs whole."""
+    fast, limit = setup.trainer.get("fast_dev_run"), setup.trainer.get("limit_test_batches")
+    setting, limit = ("fast_dev_run", int(fast)) if fast else ("limit_test_batches", limit)
+    if isinstance(limit, int | float) and samples:
+        shown = f"--trainer.{setting} {setup.trainer[setting]}"
+        at_once = devices_of(setup) * nodes_of(setup), setup.loading.batch_size
+        with findings.attempt():
+            check_batches(setup.mode, shown, limit, samples, at_once)
+
+
 def gpu_count() -> int | None:
     """GPUs that a run would find; None where only the run can tell."""
     if not any(map(os.path.exists, GPU_FILES)):
@@ -126,12 +139,32 @@ def nodes_of(setup: Setup) -> int:
     return max(1, int(nodes)) if nodes.isdecimal() else 1
 
 
+def tell_unfinished(setup: Setup, findings: Findings) -> None:
+    """Tell of runs of this stage that ended before their time."""
+    for run in unfinished_runs(_log_root(setup) / UNFINISHED_RUNS):
+        if run.identity.stage == setup.mode.value:
+            findings.tell(
+                "unfinished",
+                f"{run.count()} of {run.samples} in {run.folder}; --resume goes on with them if "
+                "nothing has changed",
+            )
+
+
 def log_folder(setup: Setup) -> Path:
     """Where a run makes a folder of its own for its log; without a logger, where its log goes."""
-    root = Path(str(setup.trainer.get("default_root_dir") or "."))
+    given = _logger_arguments(setup)
+    return _log_root(setup) / str("" if given is None else given.get("name", DEFAULT_FOLDER))
+
+
+def _log_root(setup: Setup) -> Path:
+    given = _logger_arguments(setup) or {}
+    return Path(str(given.get("save_dir") or setup.trainer.get("default_root_dir") or "."))
+
+
+def _logger_arguments(setup: Setup) -> dict[str, Any] | None:
+    """Those of the first logger; None without one."""
     logger = setup.trainer.get("logger", True)
     first = logger[0] if isinstance(logger, list) and logger else logger
-    if not isinstance(first, dict):
-        return root if first is False else root / DEFAULT_FOLDER
-    given = first.get("init_args") or {}
-    return Path(str(given.get("save_dir") or root)) / str(given.get("name", DEFAULT_FOLDER))
+    if isinstance(first, dict):
+        return first.get("init_args") or {}
+    return None if first is False else {}

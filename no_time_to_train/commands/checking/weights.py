@@ -53,10 +53,8 @@ def identify(path: Path, family: str) -> list[str]:
     """
     shapes = _shapes(read_index(path, f"the {family} weights", REPAIR).content)
     presets = FAMILIES[family].presets
-    left_out = getattr(presets, FAMILIES[family].left_out)
-    digest = shapes_digest(
-        {name: shape for name, shape in shapes.items() if not name.startswith(left_out)}
-    )
+    loaded = [name for name in shapes if not name.startswith(presets.NOT_LOADED)]
+    digest = shapes_digest({name: shapes[name] for name in loaded})
     return [name for name, preset in presets.PRESETS.items() if preset.tensors == digest]
 
 

@@ -34,6 +34,8 @@ class StageRow:
     """Of encoder and proposer, the files; of references and targets, the images and annotations."""
     outputs: Callable[[Any], dict[str, Path]] = lambda settings: {}
     """From the settings of a command to the files that its flags name as outputs."""
+    may_be_limited: bool = False
+    """Whether a part of the batches will do."""
     needs_classes: bool = True
     """Whether it takes up a memory that is post-processed, or one that is only filled."""
 
@@ -59,7 +61,11 @@ STAGES = {
         "vis_memory:VisMemory", ("ckpt_path",), ("encoder", "references")
     ),
     TestMode.test: StageRow(
-        "test:Test", ("ckpt_path",), ("encoder", "proposer", "targets"), result_outputs
+        "test:Test",
+        ("ckpt_path",),
+        ("encoder", "proposer", "targets"),
+        result_outputs,
+        may_be_limited=True,
     ),
 }
 

@@ -55,8 +55,6 @@ class Stage(ABC, Callback):
     """
 
     mode: ClassVar[TestMode]
-    may_be_limited = False
-    """Whether a part of the batches will do."""
     unit: ClassVar[str | None] = None
     """What its samples are called, where finished ones are kept for a run that goes on."""
     keep_seconds: ClassVar[float] = 0
