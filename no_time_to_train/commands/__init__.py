@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import os
 import shutil
 import sys
 import textwrap
@@ -106,8 +105,7 @@ def setup_logging() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(FirstOfEachKind())
     ours.handlers = [handler]
-    first = int(os.environ.get("LOCAL_RANK", 0)) == 0
-    ours.setLevel(logging.INFO if first else logging.WARNING)
+    ours.setLevel(logging.INFO if termination.is_first_rank() else logging.WARNING)
 
 
 def _run(arguments: list[str]) -> None:

@@ -146,7 +146,36 @@ def test_reproduce__several_machines_start_what_reads_images_through_the_launche
     for words in (commands[1], commands[3]):
         assert in_order(["--trainer.num_nodes", "8"], words)
         assert in_order(["--trainer.devices", "8"], words)
+    assert commands[2][:3] == ["env", "SLURM_JOB_NAME=interactive", "python"]
     assert in_order(["--trainer.devices", "1"], commands[2])
+
+
+def test_reproduce__few_shot_files_of_others_take_the_place_of_drawn_references() -> None:
+    commands = dry_run(
+        *("voc", "--splits", "pascal_voc_split_1", "--shots", "5", "--seeds", "3"),
+        *("--few-shot-files", "vocsplit/seed{seed}"),
+    )
+    folder = "work_dirs/pascal_voc_split_1_seed3/5shot"
+    references = f"{folder}/few_shot_ann_5shot_seed3_fixed.pkl"
+    annotations = "data/pascal_voc/annotations/voc0712_trainval_with_segm.json"
+    draw, fill = commands[-6:-4]
+    assert draw == [
+        *("python", "no_time_to_train/dataset/few_shot_files.py", "vocsplit/seed3"),
+        *("--n-shot", "5", "--dataset", "pascal_voc_split_1", "--json-file", annotations),
+        *("--out-path", references),
+    ]
+    assert in_order(["--model.init_args.dataset_cfgs.fill_memory.memory_pkl", references], fill)
+
+
+def test_reproduce__classes_by_name_need_no_split_of_the_benchmark() -> None:
+    commands = dry_run(
+        *("coco", "--splits", "pets", "--cat-names", "cat,dog", "--shots", "1", "--seeds", "3"),
+        *("--few-shot-files", "mine"),
+    )
+    assert len(commands) == 5  # no evaluation: the benchmark has no rules for them
+    for words in (commands[1], commands[3]):
+        assert in_order(["--model.init_args.model_cfg.memory_bank_cfg.category_num", "2"], words)
+        assert "cat,dog" in words
 
 
 WRONG = {
@@ -160,6 +189,10 @@ WRONG = {
     "folder": (
         ["coco", "--folder", "work/{shot}"],
         "--folder 'work/{shot}' may have {split}, {number}, {shots} and {seed} in it",
+    ),
+    "prepare": (
+        ["coco", "--prepare"],
+        "--prepare makes files of voc, lvis, lvis_minival; for coco there are none",
     ),
     "config": (["coco", "--config", "none.yaml"], "none.yaml cannot be read (No such file"),
 }

@@ -120,6 +120,9 @@ def test_runner__devices_and_image_workers_change_nothing() -> None:
     assert len(calls()) == 1
     Runner().run([step("input", "output", *on_cpu, "--seed", "4")])
     assert len(calls()) == 2
+    limited = ("--trainer.limit_test_batches", "2")
+    Runner().run([step("input", "output", *on_cpu, "--seed", "4", *limited)])
+    assert len(calls()) == 3
 
 
 def test_runner__flags_of_another_stage_change_nothing() -> None:

@@ -16,7 +16,11 @@ from no_time_to_train.commands.pipeline.step import Step
 from no_time_to_train.files import atomic_write, sha256
 
 WITHOUT_EFFECT = (
-    "--trainer.",
+    *(
+        f"--trainer.{name}"
+        for name in ("devices", "accelerator", "num_nodes", "strategy", "logger", "callbacks")
+    ),
+    *("--trainer.enable_progress_bar", "--trainer.default_root_dir"),
     "--model.init_args.data_load_cfgs.",
     "--resume",
     "--device",

@@ -27,6 +27,8 @@ from no_time_to_train.commands.pipeline.step import Step
 from no_time_to_train.commands.pipeline.sweep import Run
 from no_time_to_train.dataset.benchmarks import CLASS_LISTS, ROOT_VARIABLE
 
+OUTSIDE_SLURM = ("env", "SLURM_JOB_NAME=interactive")
+"""In front of a command that one process runs, which Lightning would take for one of a job's."""
 LENGTH = f"{MODEL}memory_bank_cfg.length"
 CATEGORY_NUM = f"{MODEL}memory_bank_cfg.category_num"
 LOG_FOLDER = "--trainer.logger.save_dir"
@@ -204,7 +206,7 @@ class Plan:
         sweep = self.sweep
         configs = sweep.configs or (in_checkout(self.row.config),)
         return (
-            *(sweep.launcher if data_set else ()),
+            *(sweep.launcher if data_set else OUTSIDE_SLURM if sweep.launcher else ()),
             *python(STAGE, "test"),
             *(word for config in configs for word in ("--config", config)),
             *map(str, head),
