@@ -192,8 +192,9 @@ def _content(file: BinaryIO, record: zipfile.ZipInfo) -> bytes:
 def _place(file: BinaryIO, record: zipfile.ZipInfo, size: int) -> int:
     """Where the bytes of a record begin: after its own header, a name and what else is there."""
     file.seek(record.header_offset + 26)
-    lengths = file.read(4)  # of the name and of the rest
-    place = record.header_offset + 30 + sum(struct.unpack("<2H", lengths.rjust(4, b"\0")))
+    lengths = file.read(4)
+    name, extra = struct.unpack("<2H", lengths.rjust(4, b"\0"))
+    place = int(record.header_offset + 30 + name + extra)
     if place + record.file_size > size:
         raise Unreadable("damaged (a record lies beyond its end)")
     return place
