@@ -218,6 +218,22 @@ def test_pascal_split__numbers_are_those_of_pycocotools(
         assert in_table(output, numbers["nAP50"] or 0)
 
 
+@pytest.mark.exhaustive
+def test_launch_pascal_split__all_splits_in_one_table(
+    working_folder: Path, warm_python: str
+) -> None:
+    splits = [f"pascal_voc_split_{number}" for number in (1, 2, 3)]
+    names = sorted({name for split in splits for name in class_names(split)})
+    voc.write(working_folder / "data", shots=1, names=names)
+    variables = {"SHOTS": "1", "GPUS": "cpu", "SAM_CHECKPOINT": DEMO_SAM}
+    output = run(warm_python, "scripts/launch_pascal_split.sh", **variables)
+    truth = "data/pascal_voc/annotations/voc07_test.json"
+    for split in splits:
+        results = f"work_dirs/{split}_seed33/1shot/results.json"
+        expected = average_precision(truth, results, class_names(split), "bbox")
+        assert in_table(output, expected["AP50"])
+
+
 def test_pascal_voc_box_to_segmentation__masks_are_made_once(
     working_folder: Path, warm_python: str
 ) -> None:
