@@ -26,6 +26,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from no_time_to_train import steps
+
 SIGNALS = {
     getattr(signal, name)
     for name in ("SIGHUP", "SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGXCPU")
@@ -56,13 +58,7 @@ _written: list[Path] = []
 _ranks: list[subprocess.Popen[Any]] = []
 _wakeup: socket.socket | None = None
 _first_signal: float | None = None
-_in_steps = False
-_stop = threading.Event()
-"""The step at hand is to be the last."""
-_stopped = threading.Event()
-"""It was, and what it made is kept."""
 _waiting_for_step = False
-_describe_kept: Callable[[], str] | None = None
 
 
 # --- What a command that writes files uses.
@@ -102,44 +98,6 @@ def replace(source: Path, target: Path, name: Path | None) -> None:
         source.replace(target)
         if name is not None:
             _written.append(name)
-
-
-# --- What a command uses that works in steps, and keeps what each has made.
-
-
-def begin_steps() -> None:
-    """Let the step at hand end, from now on, before a signal ends the process."""
-    global _in_steps
-    _stop.clear()
-    _stopped.clear()
-    _in_steps = True
-
-
-def stop_wanted() -> bool:
-    """Whether the last step was the last one; then `stop_here` is to be called."""
-    return _stop.is_set()
-
-
-def stop_here() -> None:
-    """Wait for the end of the process, now that all is kept."""
-    _stopped.set()
-    time.sleep(FINISH_SECONDS)
-
-
-def end_steps() -> None:
-    """Let signals end the process at once again."""
-    global _in_steps
-    _in_steps = False
-
-
-def describe_kept(describe: Callable[[], str] | None) -> None:
-    """Add something to the sentence at the end.
-
-    Args:
-        describe: What is kept, and how to go on; empty where nothing is.
-    """
-    global _describe_kept
-    _describe_kept = describe
 
 
 # --- What an entry point uses.
@@ -244,10 +202,10 @@ def _watch(reader: socket.socket) -> None:
 def _finish_step(reader: socket.socket) -> None:
     """Wait for the steps at hand of all ranks; not if one fails, or another signal comes."""
     global _waiting_for_step, _first_signal
-    if not _in_steps:
+    if not steps.are_running():
         return
     _waiting_for_step = True
-    _stop.set()
+    steps.ask_to_stop()
     for process in _ranks:
         process.terminate()
     begun, told = time.monotonic(), False
@@ -268,7 +226,7 @@ def _ranks_work() -> bool:
     codes = [process.poll() for process in _ranks]
     if any(code and abs(code) % 128 not in SIGNALS for code in codes):
         return False
-    return (_in_steps and not _stopped.is_set()) or None in codes
+    return steps.are_running() or None in codes
 
 
 def _check_ranks(reader: socket.socket | None = None) -> None:
@@ -290,7 +248,7 @@ def _end(code: int, cause: str | None) -> NoReturn:
     """Leave nothing unfinished, and end; runs in the thread that watches."""
     _lock.acquire(timeout=LOCK_SECONDS)
     if cause and not _is_other_rank():
-        _print(f"error: {cause}; {_what_was_written()}{_what_is_kept()}\n")
+        _print(f"error: {cause}; {_what_was_written()}{steps.what_is_kept()}\n")
     _exit(code)
 
 
@@ -326,13 +284,6 @@ def _what_was_written() -> str:
     if len(_written) > len(names):
         names.append(f"and {len(_written) - len(names)} more")
     return f"written before that: {', '.join(names)}"
-
-
-def _what_is_kept() -> str:
-    with suppress(OSError):
-        if _describe_kept is not None and (text := _describe_kept()):
-            return f"; {text}"
-    return ""
 
 
 def _signal_name(number: int) -> str:

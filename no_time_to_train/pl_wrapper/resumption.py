@@ -14,7 +14,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from no_time_to_train import termination
+from no_time_to_train import steps
 from no_time_to_train.distributed import gather_everywhere
 from no_time_to_train.errors import InputError
 from no_time_to_train.pl_wrapper.journal import (
@@ -89,6 +89,7 @@ class Resumption(Callback):
         """
         runs = unfinished_runs(self.folder)
         same = [run for run in runs if run.identity.key == self.identity.key]
+        same.sort(key=UnfinishedRun.count, reverse=True)
         if resume and same:
             self._take_up(same)
         elif resume:
@@ -145,8 +146,8 @@ class Resumption(Callback):
         if self.remaining[trainer.global_rank :: trainer.world_size]:
             self.stage.journal = Journal(folder, trainer.global_rank, self.stage.keep_seconds)
         if trainer.is_global_zero:
-            termination.describe_kept(self._describe_kept)
-        termination.begin_steps()
+            steps.describe_kept(self._describe_kept)
+        steps.begin()
 
     def on_test_batch_start(self, *_: Any) -> None:
         """End here where a signal came while the batch was read."""
@@ -157,16 +158,16 @@ class Resumption(Callback):
         self._stop_where_wanted()
 
     def _stop_where_wanted(self) -> None:
-        if termination.stop_wanted():
+        if steps.stop_wanted():
             self.stage.settle()
             self._flush()
-            termination.stop_here()
+            steps.stop_here()
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close it, before the ranks' results are gathered."""
         self.stage.settle()
         self._close()
-        termination.end_steps()
+        steps.end()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -177,7 +178,7 @@ class Resumption(Callback):
             self._flush()
         with suppress(InputError):
             self._close()
-        termination.end_steps()
+        steps.end()
         if text := self._describe_kept():
             logger.info("%s", text)
         if self._run is not None:
@@ -208,7 +209,7 @@ class Resumption(Callback):
         """Remove what was kept, now that all is stored, and earlier runs that have no more."""
         if self._run is None:
             return
-        termination.describe_kept(None)
+        steps.describe_kept(None)
         self._run.remove()
         done = set(self.positions)
         for run in unfinished_runs(self.folder):
