@@ -9,7 +9,7 @@ from typing import TypeGuard
 import torch
 from torch import Tensor
 
-from dinov2.presets import PRESETS, TRAINING_ONLY, Preset, missing_weights
+from dinov2.presets import NOT_LOADED, PRESETS, Preset, missing_weights
 from dinov2.vision_transformer import VisionTransformer, check_size
 
 
@@ -109,7 +109,7 @@ def _skeleton(name: str) -> VisionTransformer:
 
 
 def _shapes(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in state.items() if name not in TRAINING_ONLY}
+    return {name: tuple(value.shape) for name, value in state.items() if name not in NOT_LOADED}
 
 
 def _check_fit(model: VisionTransformer, state: dict[str, Tensor], name: str, path: Path) -> None:

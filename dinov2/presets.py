@@ -69,7 +69,7 @@ PRESETS: dict[str, Preset] = {
 """Presets by name: small, base, large and giant, each plain and with 4 registers, and the demo."""
 
 # Part of official checkpoints: stands in for hidden patches during pre-training.
-TRAINING_ONLY = ("mask_token",)
+NOT_LOADED = ("mask_token",)
 
 
 def missing_weights(name: str, path: Path) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from no_time_to_train.errors import InputError
@@ -14,6 +15,25 @@ MAX_NAME_BYTES = 255
 Paths = Path | Sequence[Path]
 Identity = tuple[int, int] | str
 """Device and inode of a file; where there is none yet, the place that links lead to."""
+
+
+def output_checks(
+    outputs: Mapping[str, Paths], inputs: Mapping[str, Paths]
+) -> list[Callable[[], None]]:
+    """What refuses outputs that cannot be written or would do harm, each check for itself.
+
+    They raise an InputError; see `prepare_outputs`.
+
+    Args:
+        outputs: Files to be written, by what the user calls them.
+        inputs: Files that the command reads, by what the user calls them.
+    """
+    writable = [partial(check_writable, path, setting) for setting, path in _each(outputs)]
+    return [
+        *writable,
+        lambda: _refuse_inputs(outputs, inputs),
+        lambda: _refuse_each_other(outputs),
+    ]
 
 
 def prepare_outputs(outputs: Mapping[str, Paths], inputs: Mapping[str, Paths]) -> None:
@@ -28,10 +48,8 @@ def prepare_outputs(outputs: Mapping[str, Paths], inputs: Mapping[str, Paths]) -
         InputError: An output is an input, under whatever name, or another output; it exists and is
             no regular file; it lies where nothing can be written.
     """
-    for setting, path in _each(outputs):
-        check_writable(path, setting)
-    _refuse_inputs(outputs, inputs)
-    _refuse_each_other(outputs)
+    for check in output_checks(outputs, inputs):
+        check()
     for folder in {Path(os.path.realpath(path)).parent for _, path in _each(outputs)}:
         remove_leftovers(folder)
 

@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -98,6 +98,11 @@ def replace(source: Path, target: Path, name: Path | None) -> None:
         source.replace(target)
         if name is not None:
             _written.append(name)
+
+
+def name_written(paths: Iterable[Path]) -> None:
+    """Have the sentence at the end name files that another process has written."""
+    _written.extend(paths)
 
 
 # --- What an entry point uses.

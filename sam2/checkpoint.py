@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sam2.presets import NOT_FOR_IMAGES
+from sam2.presets import NOT_LOADED
 
 OTHER_KINDS = {
     "mem_feats": "a memory checkpoint",
@@ -61,7 +61,7 @@ def incompatible_keys(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> st
 
     Args:
         own: The model's tensors.
-        state: The checkpoint's, which may hold more by the names in `NOT_FOR_IMAGES`.
+        state: The checkpoint's, which may hold more by the names in `NOT_LOADED`.
 
     Returns:
         Missing, unexpected and wrongly shaped tensors, up to three names of each; empty where all
@@ -70,7 +70,7 @@ def incompatible_keys(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> st
     extra = [str(name) for name in state if name not in own]
     problems = {
         "missing": [name for name in own if name not in state],
-        "unexpected": [name for name in extra if not name.startswith(NOT_FOR_IMAGES)],
+        "unexpected": [name for name in extra if not name.startswith(NOT_LOADED)],
         "of another shape": [
             name
             for name, tensor in own.items()

@@ -115,7 +115,7 @@ PRESETS: dict[str, Preset] = {
 ONLY_IN_2_1 = ("obj_ptr_tpos_proj.", "no_obj_embed_spatial")
 """How the names of tensors begin that tell a SAM 2.1 file from a SAM 2 file."""
 
-NOT_FOR_IMAGES = (
+NOT_LOADED = (
     # Memory of earlier frames.
     "memory_attention.",
     "memory_encoder.",

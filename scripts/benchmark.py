@@ -41,7 +41,6 @@ from benchmarking.interleaved import (  # noqa: E402
 )
 from benchmarking.plan import (  # noqa: E402
     JOBS,
-    Costs,
     Job,
     plan,
     seconds_per_evaluated_image,
@@ -61,6 +60,7 @@ from benchmarking.stopwatch import Stopwatch  # noqa: E402
 from benchmarking.variants import DECODERS, VARIANTS, Networks  # noqa: E402
 
 from dinov2 import PRESETS as ENCODERS  # noqa: E402
+from no_time_to_train.commands.costs import Costs  # noqa: E402
 from no_time_to_train.dataset.script_entry import run_script  # noqa: E402
 from no_time_to_train.files import atomic_write  # noqa: E402
 from no_time_to_train.output_checks import prepare_outputs  # noqa: E402
@@ -185,7 +185,7 @@ def main() -> None:
         for job, (_, statistics) in memory.items():
             costs = costs_of(job, statistics, measured[name], start, reference)
             print("\n".join(plan(job, costs)))
-            content.setdefault("costs", {})[job.name] = asdict(costs)
+            content.setdefault("costs", {})[job.name] = asdict(costs) | {"job": asdict(job)}
     if given.out:
         with atomic_write(given.out) as file:
             json.dump(content, file, indent=2, default=str)

@@ -41,6 +41,11 @@ COMMANDS = {
         "postprocess_memory condenses them into classes; vis_memory draws them; test segments the "
         "targets.",
     ),
+    "check": Command(
+        "no_time_to_train.commands.check",
+        "Look at what a `test` with the same arguments will read, write and take, and list all "
+        "that is wrong.",
+    ),
     "reproduce": Command(
         "no_time_to_train.commands.reproduce",
         "Run a benchmark of the paper from references to a table, at any splits, shots and seeds; "

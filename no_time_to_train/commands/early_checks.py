@@ -15,7 +15,7 @@ import yaml
 from jsonargparse import Namespace, get_loader, set_loader
 
 from no_time_to_train.commands import user_message
-from no_time_to_train.commands.input_checks import check_inputs
+from no_time_to_train.commands.input_checks import input_checks
 from no_time_to_train.commands.messages import own_settings, trainer_arguments
 from no_time_to_train.commands.outputs import named_inputs
 from no_time_to_train.commands.parsing import (
@@ -62,6 +62,7 @@ class Sam2MatcherLightningModel:
             test_mode: The stage to run.
         """
         self.model_cfg, self.dataset_cfgs, self.test_mode = model_cfg, dataset_cfgs, test_mode
+        self.data_load_cfgs = data_load_cfgs
 
 
 class SettingsParser(OneLineParser):
@@ -86,7 +87,7 @@ def check(arguments: list[str]) -> None:
     """
     if any(LIGHTNING_HELP.match(each) for each in arguments):
         return
-    parser = _build_parser(with_names={"-h", "--help"}.intersection(arguments) != set())
+    parser = build_parser(with_names={"-h", "--help"}.intersection(arguments) != set())
     try:
         config = parser.parse_args(["test", *own_arguments(arguments)])
         if not any(PRINT_FLAG.match(each) for each in arguments):
@@ -101,13 +102,27 @@ def _check_settings(parser: SettingsParser, config: Namespace) -> None:
     check_flags(settings)
     outputs = STAGES[settings.model.init_args.test_mode].outputs(settings)
     prepare_outputs(outputs, named_inputs(settings))
+    model = build_model(parser, config)
+    for check in input_checks(
+        model.test_mode, model.model_cfg, model.dataset_cfgs, settings.ckpt_path
+    ):
+        check()
+
+
+def build_model(parser: SettingsParser, config: Namespace) -> Sam2MatcherLightningModel:
+    """The settings of the method as dataclasses.
+
+    Raises:
+        InputError: They contradict each other.
+        LeftToLightning: They are about something else.
+    """
     try:
         model: Sam2MatcherLightningModel = parser.instantiate(config).test.model
     except Exception as error:
         if user_message(error) is None:
             raise LeftToLightning from error
         raise
-    check_inputs(model.test_mode, model.model_cfg, model.dataset_cfgs, settings.ckpt_path)
+    return model
 
 
 def own_arguments(arguments: list[str]) -> list[str]:
@@ -133,7 +148,7 @@ def _load(text: str) -> Any:
     return settings
 
 
-def _build_parser(with_names: bool) -> SettingsParser:
+def build_parser(with_names: bool) -> SettingsParser:
     """Takes the arguments of `test`.
 
     Args:

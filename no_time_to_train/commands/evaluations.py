@@ -23,6 +23,8 @@ class RunEvaluation:
 
     path: Path
     benchmark: str
+    title: str
+    """Of its tables."""
     split: str
     shots: int | None
     seed: int | None
@@ -91,6 +93,7 @@ def _read(path: Path) -> RunEvaluation | None:
         return RunEvaluation(
             path,
             benchmark=str(content["benchmark"]),
+            title=str(content["title"]),
             split=str(content["split"]),
             shots=_whole(content["shots"]),
             seed=_whole(content["seed"]),

@@ -16,6 +16,7 @@ from no_time_to_train.config import (
     DatasetsConfig,
     FillMemoryDataConfig,
     ModelConfig,
+    ProposerConfig,
     TestDataConfig,
     TestMode,
 )
@@ -26,43 +27,53 @@ from no_time_to_train.pl_wrapper.setting_checks import check_references
 from no_time_to_train.pl_wrapper.stages import STAGES
 
 
-def check_inputs(
+def input_checks(
     mode: TestMode, model: ModelConfig, datasets: DatasetsConfig, ckpt_path: str | None
-) -> None:
-    """Look for what a stage reads.
+) -> list[Callable[[], None]]:
+    """What looks for what a stage reads, each check for itself.
+
+    They raise an InputError: something is missing, or is no file; the sentence says how to get it.
 
     Args:
         mode: The stage.
         model: Names the weights.
         datasets: Names the annotations, images and references.
         ckpt_path: The memory of the stage before, as typed.
-
-    Raises:
-        InputError: Something is missing, or is no file; the sentence says how to get it.
     """
-    checks: dict[str, Callable[[], None]] = {
-        "encoder": lambda: _check_weights(
-            "model_cfg.encoder_ckpt_path",
-            "DINOv2",
-            model.encoder_cfg.name,
-            model.encoder_ckpt_path,
-        ),
-        "proposer": lambda: _check_proposer(model),
-        "references": lambda: _check_references(model, datasets),
-        "targets": lambda: _check_images("test", datasets.test),
+    encoder, sam2 = model.encoder_cfg.name, model.sam2_cfg_file.removesuffix(".yaml")
+    checks: dict[str, list[Callable[[], None]]] = {
+        "encoder": [
+            lambda: _check_weights(
+                "model_cfg.encoder_ckpt_path", "DINOv2", encoder, model.encoder_ckpt_path
+            )
+        ],
+        "proposer": [
+            lambda: (
+                _check_weights("model_cfg.sam2_ckpt_path", "SAM 2", sam2, model.sam2_ckpt_path)
+                if model.proposer_cfg.name == "point_grid"  # masks from a file need no network
+                else None
+            ),
+            lambda: _check_proposals(model.proposer_cfg),
+        ],
+        "references": [
+            lambda: check_references(model, datasets),
+            *_image_checks("fill_memory", datasets.fill_memory),
+            lambda: _check_reference_set(datasets.fill_memory),
+        ],
+        "targets": _image_checks("test", datasets.test),
     }
-    for name in STAGES[mode].reads:
-        checks[name]()
+    chosen = [check for name in STAGES[mode].reads for check in checks[name]]
     if ckpt_path and "ckpt_path" in STAGES[mode].needs:
-        with naming("--ckpt_path"):
-            check_memory_path(ckpt_path)
+        chosen.append(lambda: _check_memory(ckpt_path))
+    return chosen
 
 
-def _check_proposer(model: ModelConfig) -> None:
-    config = model.proposer_cfg
-    if config.name == "point_grid":  # masks from a file need no network
-        name = model.sam2_cfg_file.removesuffix(".yaml")
-        _check_weights("model_cfg.sam2_ckpt_path", "SAM 2", name, model.sam2_ckpt_path)
+def _check_memory(ckpt_path: str) -> None:
+    with naming("--ckpt_path"):
+        check_memory_path(ckpt_path)
+
+
+def _check_proposals(config: ProposerConfig) -> None:
     if config.file is None:
         return
     check_regular_file(config.file, "the list of proposals")
@@ -83,10 +94,8 @@ def _check_weights(setting: str, family: str, name: str, path: str) -> None:
             raise InputError(presets.missing_weights(name, Path(path)))
 
 
-def _check_references(model: ModelConfig, datasets: DatasetsConfig) -> None:
-    check_references(model, datasets)
-    _check_images("fill_memory", datasets.fill_memory)
-    path = datasets.fill_memory.memory_pkl
+def _check_reference_set(data: FillMemoryDataConfig) -> None:
+    path = data.memory_pkl
     check_regular_file(Path(path), "the reference set")
     if not os.path.exists(path):
         from no_time_to_train.dataset.reference_set import read_reference_set
@@ -94,12 +103,21 @@ def _check_references(model: ModelConfig, datasets: DatasetsConfig) -> None:
         read_reference_set(path)
 
 
-def _check_images(stage: str, data: FillMemoryDataConfig | TestDataConfig) -> None:
+def _image_checks(
+    stage: str, data: FillMemoryDataConfig | TestDataConfig
+) -> list[Callable[[], None]]:
+    return [lambda: _check_json(data), lambda: _check_root(stage, data)]
+
+
+def _check_json(data: FillMemoryDataConfig | TestDataConfig) -> None:
     check_regular_file(Path(data.json_file), "the COCO json")
     if not os.path.exists(data.json_file):
         from no_time_to_train.coco.annotations import CocoAnnotations
 
         CocoAnnotations.read(data.json_file)
+
+
+def _check_root(stage: str, data: FillMemoryDataConfig | TestDataConfig) -> None:
     if not os.path.isdir(data.root):
         from no_time_to_train.dataset.image_files import existing_paths
 

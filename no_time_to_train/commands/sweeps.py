@@ -9,8 +9,7 @@ from itertools import product
 from no_time_to_train.commands.evaluations import RunEvaluation
 from no_time_to_train.commands.runs import Run
 from no_time_to_train.dataset.benchmarks import BENCHMARKS
-from no_time_to_train.evaluation import EVALUATORS
-from no_time_to_train.evaluation.layouts import Layout
+from no_time_to_train.evaluation.layouts import LAYOUTS, Layout
 from no_time_to_train.evaluation.published import Key, published_numbers
 from no_time_to_train.evaluation.tables import Sweep, Table, build_tables
 
@@ -56,7 +55,7 @@ class BenchmarkRuns:
         benchmark = BENCHMARKS.get(self.benchmark)
         sweep = Sweep(
             self.benchmark,
-            benchmark.title if benchmark else self.benchmark,
+            self.evaluations[0].title,
             values={
                 Key(*evaluation.key, number): value
                 for evaluation in self.evaluations
@@ -72,8 +71,7 @@ class BenchmarkRuns:
     def _layout(self) -> Layout:
         """As the benchmark's papers have it, with those of the numbers that there are."""
         first = self.evaluations[0]
-        row = EVALUATORS.get(first.metrics)
-        layout = row.layout if row else Layout()
+        layout = LAYOUTS.get(first.metrics, Layout())
         measured = {
             number
             for evaluation in self.evaluations

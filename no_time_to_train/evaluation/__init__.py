@@ -7,22 +7,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from no_time_to_train.evaluation.layouts import Layout
-
 if TYPE_CHECKING:
     from no_time_to_train.coco.annotations import CocoAnnotations
     from no_time_to_train.coco.results import CocoRecord
     from no_time_to_train.evaluation.scores import Scores
 
     Evaluator = Callable[[CocoAnnotations, Sequence[int], Sequence[CocoRecord]], Scores]
-
-
-DEFAULT_LAYOUT = Layout()
-LVIS_NUMBERS = tuple(
-    f"{kind} {name}"
-    for kind in ("box", "mask")
-    for name in ("AP", "APr", "APc", "APf", "AP as published")
-)
 
 
 @dataclass(frozen=True)
@@ -34,8 +24,6 @@ class EvaluatorRow:
     and the results; raises InputError where they cannot be compared."""
     summary: str
     """One line of the help."""
-    layout: Layout = DEFAULT_LAYOUT
-    """Of the tables of many runs."""
     needs_masks: bool = False
     """Whether results that are boxes alone cannot be measured."""
 
@@ -50,28 +38,23 @@ EVALUATORS: dict[str, EvaluatorRow] = {
     "coco": EvaluatorRow(
         "few_shot:evaluate_coco",
         "COCO few-shot: nAP, nAP50 and nAP75 of boxes and masks.",
-        Layout("shots", "seed", ("seed",), ("box nAP", "mask nAP")),
     ),
     "cdfsod": EvaluatorRow(
         "few_shot:evaluate_cdfsod",
         "CD-FSOD: mAP of boxes and masks.",
-        Layout("split", "shots", ("split",), ("box mAP", "mask mAP")),
     ),
     "coco20i": EvaluatorRow(
         "semantic:evaluate_coco20i",
         "COCO-20i: mIoU of label maps over the whole data set, and the number as published.",
-        Layout("split", "shots", ("split",), ("mIoU", "FB-IoU", "mIoU as published")),
         needs_masks=True,
     ),
     "lvis": EvaluatorRow(
         "lvis:evaluate_lvis",
         "LVIS: AP of rare, common and frequent classes by its own protocol, and AP as published.",
-        Layout("split", "number", numbers=LVIS_NUMBERS),
     ),
     "voc": EvaluatorRow(
         "voc:evaluate_voc",
         "Pascal VOC: AP of boxes at IoU 0.5, difficult objects ignored.",
-        Layout("split", "shots", ("split", "shots"), ("nAP50",)),
     ),
 }
 """By name, as `evaluate --metrics NAME` takes it."""

@@ -1,4 +1,4 @@
-"""How a benchmark's papers lay out the table of many runs."""
+"""How the papers of a benchmark lay out the table of many runs."""
 
 from __future__ import annotations
 
@@ -22,3 +22,19 @@ class Layout:
     """Those of rows and columns that are averaged."""
     numbers: tuple[str, ...] = ()
     """Names of the numbers that are shown; without any, the one that the evaluator puts first."""
+
+
+LVIS_NUMBERS = tuple(
+    f"{kind} {name}"
+    for kind in ("box", "mask")
+    for name in ("AP", "APr", "APc", "APf", "AP as published")
+)
+LAYOUTS = {
+    "coco": Layout("shots", "seed", ("seed",), ("box nAP", "mask nAP")),
+    "cdfsod": Layout("split", "shots", ("split",), ("box mAP", "mask mAP")),
+    "coco20i": Layout("split", "shots", ("split",), ("mIoU", "FB-IoU", "mIoU as published")),
+    "coco20i_episodes": Layout("split", "shots", ("split",), ("mIoU", "FB-IoU")),
+    "lvis": Layout("split", "number", numbers=LVIS_NUMBERS),
+    "voc": Layout("split", "shots", ("split", "shots"), ("nAP50",)),
+}
+"""By what evaluation.json has as `metrics`; others are as `Layout` has it."""

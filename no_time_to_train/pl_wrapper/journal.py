@@ -24,6 +24,8 @@ from no_time_to_train.errors import InputError
 from no_time_to_train.files import write_failure
 from no_time_to_train.pl_wrapper.run_identity import RunIdentity
 
+UNFINISHED_RUNS = "unfinished"
+"""The folder of all of them, in that of the logs."""
 IDENTITY = "identity.json"
 LOCK = "lock"
 LINES = "*.jsonl"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lightning import Trainer
 
-from no_time_to_train.errors import InputError
+from no_time_to_train.pl_wrapper.batch_limits import allowed_batches, check_batches
 from no_time_to_train.pl_wrapper.stages.stage import Stage
 
 
@@ -28,14 +28,10 @@ def samples_to_run(trainer: Trainer, stage: Stage, batch_size: int) -> list[int]
     """
     world, samples = trainer.num_devices * trainer.num_nodes, stage.samples
     shares = [range(rank, samples, world) for rank in range(world)]
-    allowed = [_allowed(trainer, -(-len(share) // batch_size)) for share in shares]
+    limit = trainer.limit_test_batches
+    allowed = [allowed_batches(limit, -(-len(share) // batch_size)) for share in shares]
     pairs = zip(shares, allowed, strict=True)
     return sorted(index for share, count in pairs for index in share[: count * batch_size])
-
-
-def _allowed(trainer: Trainer, batches: int) -> int:
-    limit = trainer.limit_test_batches
-    return int(batches * limit) if isinstance(limit, float) else min(limit, batches)
 
 
 def check_limit(trainer: Trainer, stage: Stage, batch_size: int) -> None:
@@ -49,13 +45,6 @@ def check_limit(trainer: Trainer, stage: Stage, batch_size: int) -> None:
     Raises:
         InputError: No batch would run, or too few.
     """
-    of_a_rank = -(-stage.samples // (trainer.num_devices * trainer.num_nodes))
-    batches = -(-of_a_rank // batch_size)
-    allowed = _allowed(trainer, batches)
-    if stage.may_be_limited and allowed == 0:
-        raise InputError(f"{limit_of(trainer)} lets no image run; allow at least one batch")
-    if not stage.may_be_limited and allowed < batches:
-        raise InputError(
-            f"{limit_of(trainer)} lets {allowed} of {batches} batches run, but "
-            f"{stage.mode.value} needs them all; only a test can be limited"
-        )
+    at_once = trainer.num_devices * trainer.num_nodes, batch_size
+    setting, limit = limit_of(trainer), trainer.limit_test_batches
+    check_batches(stage.mode, setting, limit, stage.samples, at_once)

@@ -18,6 +18,7 @@ from no_time_to_train import steps
 from no_time_to_train.distributed import gather_everywhere
 from no_time_to_train.errors import InputError
 from no_time_to_train.pl_wrapper.journal import (
+    UNFINISHED_RUNS,
     Journal,
     LineCounter,
     UnfinishedRun,
@@ -27,9 +28,6 @@ from no_time_to_train.pl_wrapper.run_identity import RunIdentity, identify
 from no_time_to_train.pl_wrapper.stages.stage import Stage
 
 logger = logging.getLogger(__name__)
-
-FOLDER = "unfinished"
-"""In the folder of the logs."""
 
 
 class Resumption(Callback):
@@ -220,7 +218,7 @@ class Resumption(Callback):
 def unfinished_folder(trainer: Trainer) -> Path:
     """Where the unfinished runs of a trainer are kept."""
     save_dir: Any = trainer.logger.save_dir if trainer.logger else None
-    return Path(save_dir or trainer.default_root_dir) / FOLDER
+    return Path(save_dir or trainer.default_root_dir) / UNFINISHED_RUNS
 
 
 def resuming_command() -> str | None:

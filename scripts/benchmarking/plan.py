@@ -14,7 +14,8 @@ from benchmarking.variants import Networks, Parts
 
 from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.coco.results import CocoRecord
-from no_time_to_train.config import ComputeConfig
+from no_time_to_train.commands.costs import Costs, Part, in_time, stage_parts, told
+from no_time_to_train.config import ComputeConfig, TestMode
 from no_time_to_train.evaluation.coco import evaluate
 from no_time_to_train.structures import Reference
 
@@ -45,38 +46,6 @@ JOBS = (
     Job("COCO val, 30 shots", images=5000, classes=80, shots=30),
     Job("LVIS val, 10 shots", images=19809, classes=1203, shots=10),
 )
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Seconds and megabytes, as measured in this run."""
-
-    start: float
-    """Of every command: imports, networks."""
-    reference: float
-    """To encode and condense one."""
-    statistics: float
-    """Stage 2, of all classes."""
-    image: float
-    image_evaluated: float
-    image_records_mb: float
-    process_mb: float
-    """Most that a process holds while it segments: on the GPU, or resident."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A stretch of a job."""
-
-    name: str
-    seconds: float
-    """On one device."""
-    pieces: int = 1
-    """What devices can share; 1 where one does it and the others wait."""
-
-    def on(self, devices: int) -> float:
-        """Seconds on so many devices."""
-        return self.seconds / self.pieces * -(-self.pieces // devices)
 
 
 @torch.inference_mode()
@@ -144,13 +113,13 @@ def seconds_per_evaluated_image(records: Sequence[CocoRecord], classes: int) -> 
 
 def parts_of(job: Job, costs: Costs) -> list[Part]:
     """All stretches of a job, in order."""
-    return [
-        Part("three starts", 3 * costs.start),
-        Part("references", job.references * costs.reference, pieces=job.references),
-        Part("statistics", costs.statistics),
-        Part("images", job.images * costs.image, pieces=job.images),
-        Part("evaluation", job.images * costs.image_evaluated),
-    ]
+    stages = {
+        TestMode.fill_memory: job.references,
+        TestMode.postprocess_memory: 0,
+        TestMode.test: job.images,
+    }
+    parts = [stage_parts(mode, samples, costs) for mode, samples in stages.items()]
+    return [Part("three starts", 3 * costs.start)] + [part for _, *own in parts for part in own]
 
 
 def plan(job: Job, costs: Costs) -> Iterator[str]:
@@ -158,12 +127,7 @@ def plan(job: Job, costs: Costs) -> Iterator[str]:
     yield f"{job.name}: {job.images} images, {job.classes} classes, {job.references} references"
     stretches = parts_of(job, costs)
     for devices in DEVICES:
-        times = [part.on(devices) for part in stretches]
-        told = ", ".join(
-            f"{part.name} {in_time(seconds)}"
-            for part, seconds in zip(stretches, times, strict=True)
-        )
-        yield f"  {devices:>2} devices: {in_time(sum(times))} ({told})"
+        yield f"  {devices:>2} devices: {told(stretches, devices)}"
     yield (
         f"  memory: {costs.process_mb / 1024:.1f} GB per device; results on the first "
         f"{job.images * costs.image_records_mb / 1024:.1f} GB"
@@ -176,12 +140,3 @@ def plan(job: Job, costs: Costs) -> Iterator[str]:
         f"  {worst.name} stops scaling first: one process does it in {in_time(worst.seconds)}; "
         f"beyond {limit:.0f} devices most of the time goes into what devices cannot share"
     )
-
-
-def in_time(seconds: float) -> str:
-    """Hours, minutes or seconds, whichever reads best."""
-    if seconds >= 7200:
-        return f"{seconds / 3600:.1f} h"
-    if seconds >= 120:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds:.0f} s"

@@ -90,13 +90,18 @@ def test_episodes__stopped_and_gone_on(data_dir: Path) -> None:
     whole = lines("whole")
     assert [entry["episode"] for entry in whole[1:]] == [0, 1, 2]
 
-    # As a kill leaves it: one episode, and a part of the next.
-    Path("out").mkdir()
-    text = Path("whole/episodes.jsonl").read_text().splitlines(keepends=True)
-    Path("out/episodes.jsonl").write_text("".join(text[:2]) + text[2][:20])
+    # The last query cannot be read; and as a kill leaves it, with a part of an episode.
+    last = Path(f"data/coco/val2014/{whole[3]['query']:012d}.jpg")
+    last.rename("aside.jpg")
+    assert_one_line(episodes(), f"there is no image {last}")
+    Path("aside.jpg").rename(last)
+    assert lines() == whole[:3]
+    assert not Path("out/evaluation.json").exists()
+    with Path("out/episodes.jsonl").open("a") as file:
+        file.write('{"episode": 2, "qu')
     outcome = episodes()
     assert outcome.code == 0, outcome.err
-    assert "1 of 3 episodes are there" in outcome.out
+    assert "2 of 3 episodes are there" in outcome.out
     assert lines() == whole
 
     content = json.loads(Path("out/evaluation.json").read_text())

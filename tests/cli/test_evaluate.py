@@ -174,27 +174,51 @@ def test_evaluation__of_another_file_stays(data_set: Path) -> None:
     assert written() == before
 
 
-@pytest.mark.parametrize("limit", ["1", "2"])
 def test_made_up_benchmark__gives_what_the_run_itself_measured(
-    memories_dir: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+    memories_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Two of three images run, one of which cannot be read; stage 3, evaluation and table."""
     Path("classes.txt").write_text("coin\nmotorcycle\n")
     targets = Images("photos/annotations/{split}_targets.json", "photos/images")
     row = Benchmark("Photos", {"custom": Path("classes.txt")}, targets, targets, "", "mine", (), ())
     monkeypatch.setitem(BENCHMARKS, "photos", row)
     monkeypatch.setitem(EVALUATORS, "mine", EvaluatorRow("few_shot:evaluate_cdfsod", "Mine."))
     monkeypatch.setenv("DATASETS_ROOT", ".")
-    run = segment("--export_result", "results.json", "--trainer.limit_test_batches", limit)
+    Path("photos/images/motorcycle_right.jpg").unlink()
+    Path("photos/images/motorcycle_right.jpg").write_text("<html>")
+    limits = ("--trainer.limit_test_batches", "2", "--on_bad_image", "skip")
+    run = segment("--export_result", "results.json", *limits)
     assert run.code == 0, run.err
     (metrics,) = memories_dir.rglob("metrics.json")
-    arguments = ("results.json", "--benchmark", "photos", "--run", str(metrics))
+    arguments = ("results.json", "--benchmark", "photos", "--run", str(metrics), "--shots", "1")
     outcome = run_command("evaluate", *arguments)
     assert outcome.code == 0, outcome.err
     content, measured = written(), json.loads(metrics.read_text())
     numbers = content["numbers"]
     for kind in ("box", "mask"):
         assert numbers[f"{kind} mAP"] == measured[kind]["AP"]
-        assert numbers[f"{kind} AR100"] == measured[kind]["AR100"]
-    assert numbers["box AR100"] > 0
-    assert (content["metrics"], content["images"]) == ("mine", int(limit))
+        assert numbers[f"{kind} AR100"] == measured[kind]["AR100"] > 0
+    assert (content["metrics"], content["images"]) == ("mine", 2)
     assert content["limited_by"] == measured["limited_by"]
+    assert content["bad_images"] == measured["bad_images"]
+    table = run_command("summary", ".").out
+    assert table.startswith("Photos: box mAP by split and shots\n")
+    assert (
+        "photos, custom, 1 shot: a part of the images only (--trainer.limit_test_batches 2)\n"
+        in table
+    )
+    assert "photos, custom, 1 shot: 1 image could not be read\n" in table
+
+
+def test_results__of_another_run_than_its_metrics_are_one_line(data_set: Path) -> None:
+    metrics = {"images": 1, "images_of_data_set": 2, "image_ids": [3], "limited_by": "a limit"}
+    Path("metrics.json").write_text(json.dumps(metrics))
+    arguments = (*RESULTS, "--run", "metrics.json")
+    refused = evaluate([found(7)], *arguments)
+    assert_one_line(refused, "results.json has results for images that metrics.json does not list")
+    assert evaluate([found(3)], *arguments).code == 0
+    assert written()["numbers"]["box nAP"] == pytest.approx(1)
+    del metrics["image_ids"]
+    Path("metrics.json").write_text(json.dumps(metrics))
+    refused = evaluate([found(3)], *arguments)
+    assert_one_line(refused, "metrics.json does not say which 1 of 2 images ran", "repeat the run")

@@ -13,8 +13,7 @@ import pytest
 
 from no_time_to_train.commands.runs import Run, write_runs
 from no_time_to_train.dataset.benchmarks import BENCHMARKS, Benchmark, Images
-from no_time_to_train.evaluation import EVALUATORS, EvaluatorRow
-from no_time_to_train.evaluation.layouts import Layout
+from no_time_to_train.evaluation.layouts import LAYOUTS, Layout
 from no_time_to_train.evaluation.published import AVERAGE, Key, published_numbers
 from tests.cli.conftest import run_command
 from tests.cli.test_wrong_settings import assert_one_line
@@ -266,7 +265,7 @@ def test_benchmark__of_a_new_row_has_a_table_and_an_average(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = Layout("split", "number", averages=("split",), numbers=("a", "b", "c"))
-    monkeypatch.setitem(EVALUATORS, "mine", EvaluatorRow("mine:mine", "Mine.", layout))
+    monkeypatch.setitem(LAYOUTS, "mine", layout)
     splits = {"one": Path("x"), "two": Path("x")}
     row = Benchmark("Mine", splits, Images("", ""), Images("", ""), "", "mine", (5,), (1,))
     monkeypatch.setitem(BENCHMARKS, "mine", row)
@@ -355,6 +354,10 @@ def test_benchmarks__have_a_table_each(folder: Path) -> None:
             numbers = {"mIoU": 10 * fold + shots, "mIoU as published": 50}
             name = f"coco_semantic_split_{fold}"
             write(f"coco20i/{fold}/{shots}", numbers, "coco20i", name, shots, 42)
+    for fold in (1, 2):
+        episodes = {"title": "COCO-20i episodes", "metrics": "coco20i_episodes"}
+        name = f"coco_semantic_split_{fold}"
+        write(f"episodes/{fold}", {"mIoU": 40 * fold}, "coco20i", name, 1, 0, **episodes)
     write("coco", {"box nAP": 37})
     tables = text().split("\n\n")
 
@@ -362,5 +365,7 @@ def test_benchmarks__have_a_table_each(folder: Path) -> None:
         "COCO, few_shot_classes: box nAP by shots and seed",
         "COCO-20i: mIoU by split and shots",
         "COCO-20i: mIoU as published by split and shots",
+        "COCO-20i episodes: mIoU by split and shots",
     ]
     assert ["average", "26.0", "30.0"] in rows(tables[3])
+    assert ["average", "60.0"] in rows(tables[7])

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from pycocotools.coco import COCO
 
 from no_time_to_train.coco.annotations import CocoAnnotations, run_lengths
 from no_time_to_train.dataset.coco_inst_to_segm import main
 from no_time_to_train.errors import InputError
 from tests.miniatures import coco
-from tests.unit.scripts import run_script
+from tests.unit.scripts import ROOT, run_script
 
 
 @pytest.fixture
@@ -31,6 +35,41 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DATASETS_ROOT", raising=False)
     return tmp_path
+
+
+def test_launch_coco_semantic_eval__folds_of_which_half_is_found(data_dir: Path) -> None:
+    """Results for the first image alone, of the two; no fold has two objects in one image."""
+    results = json.loads((data_dir / "results.json").read_text())
+    results = [each for each in results if each["image_id"] == 1]
+    (data_dir / "inst_to_segm").mkdir()
+    for fold in (1, 2, 3, 4):
+        name = f"coco_inst_semantic_split_{fold}_1shot_42seed_results.json"
+        (data_dir / "inst_to_segm" / name).write_text(json.dumps(results))
+    done = subprocess.run(
+        ["bash", str(ROOT / "scripts" / "launch_coco_semantic_eval.sh")],
+        env=os.environ | {"PYTHON": sys.executable, "SHOTS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    truth = COCO(str(data_dir / "data/coco/annotations/instances_val2017.json"))
+    pixels = [[truth.annToMask(a).sum() for a in truth.imgToAnns[key][:4]] for key in (1, 2)]
+    everything = 2 * 96 * 96
+    texts = done.stdout.split("Fold ")[1:]
+    assert len(texts) == 4
+    for fold, text in enumerate(texts, start=1):
+        words = [line.split("  ") for line in text.splitlines()]
+        numbers = {each[0]: each[-1].strip() for each in words}
+        if fold == 1:  # a person, who is found, and an airplane in the other image; value 0 and 4
+            missed = pixels[1][3]
+            expected = (1 + 0) / 2, ((everything - missed) / everything + 0) / 2
+        else:  # a bicycle, a car or a motorcycle in both
+            hit, missed = pixels[0][fold - 1], pixels[1][fold - 2]
+            iou, background = hit / (hit + missed), 1 - missed / (everything - hit)
+            expected = iou, (iou + background) / 2
+        assert (numbers["mIoU"], numbers["mIoU as published"]) == tuple(
+            f"{value:.4f}" for value in expected
+        )
 
 
 def printed(caplog: pytest.LogCaptureFixture, *arguments: str) -> dict[str, str]:

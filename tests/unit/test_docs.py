@@ -102,7 +102,7 @@ def check_python(arguments: list[str], patch: pytest.MonkeyPatch) -> None:
 
 
 def check_command(arguments: list[str], patch: pytest.MonkeyPatch) -> None:
-    if arguments[0] != "test":
+    if arguments[0] not in ("test", "check"):  # which take the same arguments
         with pytest.raises(Parsed):
             importlib.import_module(COMMANDS[arguments[0]].module).main(arguments[1:])
         return

@@ -118,9 +118,9 @@ def test_reproduce__runs_are_splits_by_shots_by_seeds() -> None:
         *("reproduce", "coco", "--splits", "few_shot_classes", "coco", "--shots", "1", "3", "1"),
         *("--seeds", "7", "9", "--dry-run"),
     )
-    runs = [line for line in outcome.out.splitlines() if " shots, seed " in line]
+    runs = [line for line in outcome.out.splitlines() if ", seed " in line and line.startswith("#")]
     assert runs == [
-        f"# {split}, {shots} shots, seed {seed}"
+        f"# {split}, {shots} shot{'' if shots == 1 else 's'}, seed {seed}"
         for split in ("few_shot_classes", "coco")
         for shots in (1, 3)
         for seed in (7, 9)
@@ -129,10 +129,10 @@ def test_reproduce__runs_are_splits_by_shots_by_seeds() -> None:
 
 def test_reproduce__without_more_words_runs_the_published_sweep() -> None:
     outcome = run_command("reproduce", "coco", "--dry-run")
-    runs = [line for line in outcome.out.splitlines() if " shots, seed " in line]
+    runs = [line for line in outcome.out.splitlines() if ", seed " in line and line.startswith("#")]
     assert len(runs) == 6 * 10
     assert outcome.out.endswith(" run_lightening.py summary work_dirs/coco_runs\n")
-    assert runs[0] == "# few_shot_classes, 1 shots, seed 42"
+    assert runs[0] == "# few_shot_classes, 1 shot, seed 42"
     assert runs[-1] == "# few_shot_classes, 30 shots, seed 99"
 
 
@@ -146,7 +146,36 @@ def test_reproduce__several_machines_start_what_reads_images_through_the_launche
     for words in (commands[1], commands[3]):
         assert in_order(["--trainer.num_nodes", "8"], words)
         assert in_order(["--trainer.devices", "8"], words)
+    assert commands[2][:3] == ["env", "SLURM_JOB_NAME=interactive", "python"]
     assert in_order(["--trainer.devices", "1"], commands[2])
+
+
+def test_reproduce__few_shot_files_of_others_take_the_place_of_drawn_references() -> None:
+    commands = dry_run(
+        *("voc", "--splits", "pascal_voc_split_1", "--shots", "5", "--seeds", "3"),
+        *("--few-shot-files", "vocsplit/seed{seed}"),
+    )
+    folder = "work_dirs/pascal_voc_split_1_seed3/5shot"
+    references = f"{folder}/few_shot_ann_5shot_seed3_fixed.pkl"
+    annotations = "data/pascal_voc/annotations/voc0712_trainval_with_segm.json"
+    draw, fill = commands[-6:-4]
+    assert draw == [
+        *("python", "no_time_to_train/dataset/few_shot_files.py", "vocsplit/seed3"),
+        *("--n-shot", "5", "--dataset", "pascal_voc_split_1", "--json-file", annotations),
+        *("--out-path", references),
+    ]
+    assert in_order(["--model.init_args.dataset_cfgs.fill_memory.memory_pkl", references], fill)
+
+
+def test_reproduce__classes_by_name_need_no_split_of_the_benchmark() -> None:
+    commands = dry_run(
+        *("coco", "--splits", "pets", "--cat-names", "cat,dog", "--shots", "1", "--seeds", "3"),
+        *("--few-shot-files", "mine"),
+    )
+    assert len(commands) == 5  # no evaluation: the benchmark has no rules for them
+    for words in (commands[1], commands[3]):
+        assert in_order(["--model.init_args.model_cfg.memory_bank_cfg.category_num", "2"], words)
+        assert "cat,dog" in words
 
 
 WRONG = {

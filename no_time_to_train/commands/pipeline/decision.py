@@ -25,6 +25,8 @@ class Decision:
     """Half a sentence for the person who watches; nothing where there is nothing to explain."""
     set_aside: tuple[Path, ...] = ()
     """Outputs that somebody else has made or changed; they are renamed before the step runs."""
+    resumes: bool = False
+    """Whether it goes on where it was interrupted."""
 
 
 def decide(step: Step, checksums: Checksums, to_be_made: Collection[Path] = ()) -> Decision:
@@ -39,14 +41,15 @@ def decide(step: Step, checksums: Checksums, to_be_made: Collection[Path] = ()) 
     if manifest is not None:
         checksums.learn(manifest.inputs)
         checksums.learn(manifest.outputs)
+        if not manifest.complete:
+            same = _difference(step, manifest, checksums, to_be_made) is None
+            return Decision(True, "it has not come to its end", resumes=same and step.resumes)
     missing = [path for path in step.outputs if not path.exists()]
     foreign = _foreign(step, manifest, checksums)
     if missing:
         return Decision(True, f"{missing[0]} is missing" if manifest else "", foreign)
     if manifest is None or foreign:
         return _of_foreign(step, manifest, foreign)
-    if not manifest.complete:
-        return Decision(True, "it was interrupted")
     reason = _difference(step, manifest, checksums, to_be_made)
     return Decision(reason is not None, reason or "")
 
@@ -59,12 +62,10 @@ def _of_foreign(step: Step, manifest: Manifest | None, foreign: tuple[Path, ...]
 
 
 def _foreign(step: Step, manifest: Manifest | None, checksums: Checksums) -> tuple[Path, ...]:
-    """The outputs that are not as a manifest says; those of an interrupted step are ours."""
+    """The outputs that are not as a manifest says."""
     there = [path for path in step.outputs if path.is_file()]
     if manifest is None:
         return tuple(there) or tuple(path for path in step.outputs if path.exists())
-    if not manifest.complete:
-        return ()
     return tuple(
         path
         for path in there

@@ -27,6 +27,8 @@ from no_time_to_train.commands.pipeline.step import Step
 from no_time_to_train.commands.pipeline.sweep import Run
 from no_time_to_train.dataset.benchmarks import CLASS_LISTS, ROOT_VARIABLE
 
+OUTSIDE_SLURM = ("env", "SLURM_JOB_NAME=interactive")
+"""In front of a command that one process runs, which Lightning would take for one of a job's."""
 LENGTH = f"{MODEL}memory_bank_cfg.length"
 CATEGORY_NUM = f"{MODEL}memory_bank_cfg.category_num"
 LOG_FOLDER = "--trainer.logger.save_dir"
@@ -132,7 +134,8 @@ class Plan:
             "fill_memory",
         )
         inputs = self._files(words, ENCODER | REFERENCES)
-        return Step("fill", words, inputs, (run.memory,), without_effect=OF_TARGETS)
+        outputs = (run.memory,)
+        return Step("fill", words, inputs, outputs, without_effect=OF_TARGETS, resumes=True)
 
     def postprocess_memory(self) -> Step:
         """Stage 2, in one process."""
@@ -167,7 +170,7 @@ class Plan:
         )
         inputs = {"the memory": run.postprocessed_memory} | self._files(words, ENCODER | TARGETS)
         results = Path(flag_value(words, "--export_result") or run.results)
-        return Step("test", words, inputs, (results,))
+        return Step("test", words, inputs, (results,), resumes=True)
 
     def evaluate(self, test: Step) -> Step:
         """By the rules of the benchmark."""
@@ -203,7 +206,7 @@ class Plan:
         sweep = self.sweep
         configs = sweep.configs or (in_checkout(self.row.config),)
         return (
-            *(sweep.launcher if data_set else ()),
+            *(sweep.launcher if data_set else OUTSIDE_SLURM if sweep.launcher else ()),
             *python(STAGE, "test"),
             *(word for config in configs for word in ("--config", config)),
             *map(str, head),

@@ -6,7 +6,9 @@ import logging
 import os
 import shlex
 import subprocess
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from no_time_to_train import termination
@@ -15,6 +17,10 @@ from no_time_to_train.commands.pipeline.decision import Decision, decide
 from no_time_to_train.commands.pipeline.manifest import Checksums, write_manifest
 from no_time_to_train.commands.pipeline.step import Step
 from no_time_to_train.errors import InputError
+
+POLL_SECONDS = 0.1
+STOP_SECONDS = 12.0
+"""After which a command that finishes what is at hand is ended at once."""
 
 logger = logging.getLogger(__name__)
 
@@ -77,47 +83,83 @@ class Runner:
         for path in decision.set_aside:
             logger.info("# %s is kept as %s", path, _set_aside(path))
         write_manifest(step, self._checksums, complete=False)
-        code = self._exit_code(step.words)
+        code = self._exit_code(command(step, decision)) or _missing(step)
         if code == 0:
-            code = self._check_outputs(step)
+            write_manifest(step, self._checksums, complete=True)
+            termination.name_written(step.outputs)
+        _heed_signal(code)
         if code:
-            termination.await_failed_rank()  # a signal has the last word
             raise StepFailed(step, code)
-        write_manifest(step, self._checksums, complete=True)
 
     def call(self, words: Sequence[str]) -> None:
         """Run a command that makes no files; it says itself what is wrong."""
         logger.info("%s", shlex.join(words))
-        self._exit_code(words)
+        _heed_signal(self._exit_code(words))
 
     def _exit_code(self, words: Sequence[str]) -> int:
+        termination.begin_steps()  # from now on a signal leaves time to end the command
         try:
             process = subprocess.Popen(words, env=self._environment)
         except OSError as error:
+            termination.end_steps()
             raise InputError(
                 f"{words[0]} cannot be started ({error.strerror}); name the interpreter in "
                 "the environment variable PYTHON"
             ) from None
-        code = process.wait()
+        code = _await(process)
         return 128 - code if code < 0 else code
 
-    def _check_outputs(self, step: Step) -> int:
-        missing = [path for path in step.outputs if not path.exists()]
-        for path in missing:
-            logger.error("%s succeeded without writing %s", step.title, path)
-        return int(bool(missing))
+
+def _await(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of a command, to which a signal is passed on, and again if it takes long."""
+    asked = 0
+    since = time.monotonic()
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(POLL_SECONDS)
+        if not termination.stop_wanted():
+            since = time.monotonic()
+        elif time.monotonic() - since >= asked * STOP_SECONDS:
+            process.terminate()
+            asked += 1
+
+
+def _heed_signal(code: int) -> None:
+    """Leave the end to a signal, if one has come.
+
+    Args:
+        code: Of a command that has ended; perhaps because of a signal that is still to come here.
+    """
+    if code > 128:
+        time.sleep(2 * POLL_SECONDS)
+    if termination.stop_wanted():
+        termination.stop_here()
+    termination.end_steps()
+
+
+def _missing(step: Step) -> int:
+    """1 where a command has succeeded without making what it should have."""
+    missing = [path for path in step.outputs if not path.exists()]
+    for path in missing:
+        logger.error("%s succeeded without writing %s", step.title, path)
+    return int(bool(missing))
+
+
+def command(step: Step, decision: Decision) -> tuple[str, ...]:
+    """The words of a step's command as it will run."""
+    return (*step.words, "--resume") if decision.resumes else step.words
 
 
 def announce(step: Step, decision: Decision) -> None:
     """Print the command, and why it runs or does not; what is printed is a shell script."""
-    command = shlex.join(step.words)
+    line = shlex.join(command(step, decision))
     if not decision.runs:
         why = decision.reason or f"{step.outputs[0]} is there and belongs to its inputs"
-        logger.info("# %s: skipped, %s: %s", step.title, why, command)
+        logger.info("# %s: skipped, %s: %s", step.title, why, line)
         return
     if decision.reason:
         logger.info("# %s: %s", step.title, decision.reason)
-    logger.info("%s", command)
+    logger.info("%s", line)
 
 
 def _set_aside(path: Path) -> Path:

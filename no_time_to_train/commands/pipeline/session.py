@@ -32,6 +32,7 @@ class Session:
             again: The command line that goes on where one stops.
         """
         self._runner, self._again = runner, again
+        termination.describe_kept(lambda: f"this goes on from there: {again}")
 
     def prepare(self, steps: Iterable[Step]) -> None:
         """Make the files that all runs need; leaves with an exit code where that fails."""

@@ -23,3 +23,5 @@ class Step:
     """Whether outputs that somebody else has made or changed are used as they are."""
     without_effect: tuple[str, ...] = ()
     """Beginnings of flags that do not change what comes of it."""
+    resumes: bool = False
+    """Whether its command goes on with `--resume` where it was interrupted."""

@@ -73,7 +73,8 @@ class Run:
     @property
     def name(self) -> str:
         """For the person who watches."""
-        return f"{self.split}, {self.shots} shots, seed {self.seed}"
+        plural = "s" if self.shots > 1 else ""
+        return f"{self.split}, {self.shots} shot{plural}, seed {self.seed}"
 
     @property
     def label(self) -> str:

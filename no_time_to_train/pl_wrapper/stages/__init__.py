@@ -34,6 +34,10 @@ class StageRow:
     """Of encoder and proposer, the files; of references and targets, the images and annotations."""
     outputs: Callable[[Any], dict[str, Path]] = lambda settings: {}
     """From the settings of a command to the files that its flags name as outputs."""
+    may_be_limited: bool = False
+    """Whether a part of the batches will do."""
+    needs_classes: bool = True
+    """Whether it takes up a memory that is post-processed, or one that is only filled."""
 
     def load(self) -> type[Stage]:
         """Import the class."""
@@ -47,13 +51,21 @@ STAGES = {
         "fill_memory:FillMemory", ("out_path",), ("encoder", "references"), memory_output
     ),
     TestMode.postprocess_memory: StageRow(
-        "postprocess_memory:PostprocessMemory", ("out_path", "ckpt_path"), (), memory_output
+        "postprocess_memory:PostprocessMemory",
+        ("out_path", "ckpt_path"),
+        (),
+        memory_output,
+        needs_classes=False,
     ),
     TestMode.vis_memory: StageRow(
         "vis_memory:VisMemory", ("ckpt_path",), ("encoder", "references")
     ),
     TestMode.test: StageRow(
-        "test:Test", ("ckpt_path",), ("encoder", "proposer", "targets"), result_outputs
+        "test:Test",
+        ("ckpt_path",),
+        ("encoder", "proposer", "targets"),
+        result_outputs,
+        may_be_limited=True,
     ),
 }
 

@@ -12,7 +12,6 @@ class PostprocessMemory(Stage):
     """Makes classes of a filled memory; one step, the same on every rank."""
 
     mode = TestMode.postprocess_memory
-    needs_classes = False
 
     def step(self, batch: list[Any]) -> None:
         """Do all of it."""

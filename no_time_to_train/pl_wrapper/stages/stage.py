@@ -55,10 +55,6 @@ class Stage(ABC, Callback):
     """
 
     mode: ClassVar[TestMode]
-    needs_classes = True
-    """Whether it takes up a memory that is post-processed, or one that is only filled."""
-    may_be_limited = False
-    """Whether a part of the batches will do."""
     unit: ClassVar[str | None] = None
     """What its samples are called, where finished ones are kept for a run that goes on."""
     keep_seconds: ClassVar[float] = 0
@@ -116,7 +112,7 @@ class Stage(ABC, Callback):
         with naming("--ckpt_path"):
             file = read_memory(path)
         file.check_size(self.model_cfg.memory_bank_cfg)
-        file.check_kind(finalised=self.needs_classes)
+        file.check_kind(finalised=STAGES[self.mode].needs_classes)
         if self.data is not None:
             file.check_class_names(self.data.class_names)
         self.segmenter.set_memory(file.load(self.segmenter.memory))

@@ -34,7 +34,6 @@ class Test(Stage):
 
     __test__ = False  # not a test case, whatever pytest makes of the name
     mode = TestMode.test
-    may_be_limited = True
     unit = "images"
     data: TargetDataset
 

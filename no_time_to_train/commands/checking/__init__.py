@@ -1,0 +1,1 @@
+"""What `check` looks at, a module for each kind of thing; none imports PyTorch or Lightning."""
