@@ -50,7 +50,7 @@ def find_runs(folders: Iterable[Path]) -> list[Run]:
         InputError: There is no such folder, or a list is damaged.
     """
     runs = []
-    for path in _find(folders, RUNS_FILE):
+    for path in find_files(folders, RUNS_FILE):
         for run in read_runs(path.parent):
             folder = str(path.parent / run.folder)
             runs.append(Run(run.benchmark, run.split, run.shots, run.seed, folder))
@@ -65,7 +65,10 @@ def read_evaluations(folders: Iterable[Path], runs: Iterable[Run]) -> list[RunEv
     Raises:
         InputError: There is no such folder, or two evaluations of one run differ.
     """
-    paths = [*_find(folders, EVALUATION_FILE), *(Path(run.folder, EVALUATION_FILE) for run in runs)]
+    paths = [
+        *find_files(folders, EVALUATION_FILE),
+        *(Path(run.folder, EVALUATION_FILE) for run in runs),
+    ]
     found: dict[tuple[Any, ...], RunEvaluation] = {}
     for path in {path.resolve(): path for path in paths if path.is_file()}.values():
         evaluation = _read(path)
@@ -77,7 +80,12 @@ def read_evaluations(folders: Iterable[Path], runs: Iterable[Run]) -> list[RunEv
     return list(found.values())
 
 
-def _find(folders: Iterable[Path], name: str) -> Iterator[Path]:
+def find_files(folders: Iterable[Path], name: str) -> Iterator[Path]:
+    """Those of a name at or below some folders.
+
+    Raises:
+        InputError: There is no such folder.
+    """
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"there is no folder {folder}; name the folders of the runs")

@@ -12,10 +12,11 @@ from no_time_to_train.commands.command_parser import CommandParser
 from no_time_to_train.commands.evaluations import (
     RunEvaluation,
     describe,
+    find_files,
     find_runs,
     read_evaluations,
 )
-from no_time_to_train.commands.runs import Run
+from no_time_to_train.commands.runs import RUNS_FILE, Run
 from no_time_to_train.commands.sweeps import MissingRun, group_runs
 from no_time_to_train.errors import InputError
 from no_time_to_train.evaluation.table_formats import FORMATS, Report
@@ -40,7 +41,10 @@ def main(arguments: list[str]) -> None:
     if not evaluations:
         raise InputError(_nothing(options.folders, runs))
     if options.out:
-        read = {"the evaluation": [evaluation.path for evaluation in evaluations]}
+        read = {
+            "the evaluation": [evaluation.path for evaluation in evaluations],
+            "the list of runs": list(find_files(options.folders, RUNS_FILE)),
+        }
         prepare_outputs({"--out": options.out}, read)
     report = _report(evaluations, runs)
     text = FORMATS[options.format](report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -51,35 +51,43 @@ class BenchmarkRuns:
         """Their tables, if there is anything to show."""
         if not self.evaluations:
             return []
-        layout = self._layout()
+        return [
+            table
+            for layout in self._layouts()
+            for table in build_tables(self._sweep(layout.numbers), layout)
+        ]
+
+    def _sweep(self, numbers: Sequence[str]) -> Sweep:
         benchmark = BENCHMARKS.get(self.benchmark)
-        sweep = Sweep(
+        return Sweep(
             self.benchmark,
             self.evaluations[0].title,
             values={
                 Key(*evaluation.key, number): value
                 for evaluation in self.evaluations
-                for number in layout.numbers
+                for number in numbers
                 if (value := evaluation.numbers.get(number)) is not None
             },
-            expected=[Key(*key, number) for key in self._expected() for number in layout.numbers],
+            expected=[Key(*key, number) for key in self._expected() for number in numbers],
             published=published_numbers(self.benchmark),
             covered={"split": benchmark.splits, "shots": benchmark.shots} if benchmark else {},
         )
-        return build_tables(sweep, layout)
 
-    def _layout(self) -> Layout:
-        """As the benchmark's papers have it, with those of the numbers that there are."""
+    def _layouts(self) -> list[Layout]:
+        """As the benchmark's papers have them, with those of the numbers that there are."""
         first = self.evaluations[0]
-        layout = LAYOUTS.get(first.metrics, Layout())
         measured = {
             number
             for evaluation in self.evaluations
             for number, value in evaluation.numbers.items()
             if value is not None
         }
-        numbers = [number for number in layout.numbers if number in measured]
-        return replace(layout, numbers=tuple(numbers or list(first.numbers)[:1]))
+        layouts = [
+            replace(layout, numbers=tuple(name for name in layout.numbers if name in measured))
+            for layout in LAYOUTS.get(first.metrics, ())
+        ]
+        shown = [layout for layout in layouts if layout.numbers]
+        return shown or [replace(Layout(), numbers=tuple(first.numbers)[:1])]
 
     def _expected(self) -> list[RunKey]:
         """Those that are listed; else every combination of the splits, shots and seeds there are.
@@ -88,7 +96,7 @@ class BenchmarkRuns:
         """
         if self.listed:
             return list(self.listed)
-        layout = self._layout()
+        layout = self._layouts()[0]
         parts: dict[str, list[RunKey]] = {}
         for evaluation in self.evaluations:
             is_shared = "split" in (layout.rows, layout.columns)

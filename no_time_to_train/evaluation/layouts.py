@@ -21,7 +21,8 @@ class Layout:
     averages: tuple[Axis, ...] = ()
     """Those of rows and columns that are averaged."""
     numbers: tuple[str, ...] = ()
-    """Names of the numbers that are shown; without any, the one that the evaluator puts first."""
+    """Names of the numbers that are shown, as far as they were measured; where none was, or nobody
+    says which, the one that the evaluator puts first."""
 
 
 LVIS_NUMBERS = tuple(
@@ -30,11 +31,14 @@ LVIS_NUMBERS = tuple(
     for name in ("AP", "APr", "APc", "APf", "AP as published")
 )
 LAYOUTS = {
-    "coco": Layout("shots", "seed", ("seed",), ("box nAP", "mask nAP")),
-    "cdfsod": Layout("split", "shots", ("split",), ("box mAP", "mask mAP")),
-    "coco20i": Layout("split", "shots", ("split",), ("mIoU", "FB-IoU", "mIoU as published")),
-    "coco20i_episodes": Layout("split", "shots", ("split",), ("mIoU", "FB-IoU")),
-    "lvis": Layout("split", "number", numbers=LVIS_NUMBERS),
-    "voc": Layout("split", "shots", ("split", "shots"), ("nAP50",)),
+    "coco": (
+        Layout("shots", "seed", ("seed",), ("box nAP", "mask nAP")),
+        Layout("shots", "number", (), ("box nAP50", "box nAP75", "mask nAP50", "mask nAP75")),
+    ),
+    "cdfsod": (Layout("split", "shots", ("split",), ("box mAP", "mask mAP")),),
+    "coco20i": (Layout("split", "shots", ("split",), ("mIoU", "FB-IoU", "mIoU as published")),),
+    "coco20i_episodes": (Layout("split", "shots", ("split",), ("mIoU", "FB-IoU")),),
+    "lvis": (Layout("split", "number", (), LVIS_NUMBERS),),
+    "voc": (Layout("split", "shots", ("split", "shots"), ("nAP50",)),),
 }
 """By what evaluation.json has as `metrics`; others are as `Layout` has it."""

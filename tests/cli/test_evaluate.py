@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pycocotools import mask as rle_codec
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from no_time_to_train.dataset.benchmarks import BENCHMARKS, Benchmark, Images
 from no_time_to_train.dataset.class_splits import class_names
@@ -19,6 +25,7 @@ from tests.unit.coco_files import annotation, document
 BOX = [10, 10, 10, 10]
 MASK = {"size": [40, 60], "counts": [10 * 40 + 10, *[10, 30] * 9, 10, 40 * 40 + 20]}
 """The polygon of `annotation`: columns and rows 10 to 19."""
+TRUTH = Path("sets/coco/annotations/instances_val2017.json")
 RESULTS = ("results.json", "--benchmark", "coco", "--split", "few_shot_classes")
 
 
@@ -38,9 +45,8 @@ def data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         annotations=[annotation(0, 7, 16), annotation(1, 3, 16)],
         categories=[{"id": 16, "name": "bird"}, {"id": 1, "name": "zebra"}, *categories],
     )
-    path = tmp_path / "sets/coco/annotations/instances_val2017.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(truth))
+    TRUTH.parent.mkdir(parents=True)
+    TRUTH.write_text(json.dumps(truth))
     return tmp_path
 
 
@@ -75,7 +81,7 @@ def test_evaluate__writes_numbers_by_the_names_of_the_paper(data_set: Path) -> N
     known = {key: content[key] for key in ("benchmark", "title", "split", "shots", "seed")}
     assert list(known.values()) == ["coco", "COCO", "few_shot_classes", 30, 33]
     assert (content["metrics"], content["images"], content["bad_images"]) == ("coco", 2, [])
-    truth = "sets/coco/annotations/instances_val2017.json"
+    truth = str(TRUTH)
     assert content["files"] == {
         "results": {"path": "results.json", "sha256": checksum("results.json")},
         "truth": {"path": truth, "sha256": checksum(truth)},
@@ -84,6 +90,43 @@ def test_evaluate__writes_numbers_by_the_names_of_the_paper(data_set: Path) -> N
     assert (bird["instances"], bird["box_ap"]) == (2, half)
     assert "Results of classes outside of few_shot_classes that are left out: 1" in outcome.out
     assert "box nAP: 50.5" in outcome.out
+
+
+def test_numbers__are_those_of_plain_pycocotools(data_set: Path) -> None:
+    generator = random.Random(0)
+    truth = json.loads(TRUTH.read_text())
+    ids = [category["id"] for category in truth["categories"] if category["name"] != "zebra"]
+
+    def box() -> list[int]:
+        x, y = generator.randrange(40), generator.randrange(25)
+        return [x, y, generator.randrange(5, 60 - x), generator.randrange(5, 40 - y)]
+
+    def entry() -> dict[str, Any]:
+        x, y, w, h = sides = box()
+        outline = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+        ids_of = {"image_id": generator.choice((7, 3)), "category_id": generator.choice(ids[:3])}
+        return {**ids_of, "bbox": sides, "segmentation": outline, "area": w * h, "iscrowd": 0}
+
+    truth["annotations"] = [{**entry(), "id": number} for number in range(1, 16)]
+    nearby = [{**each, "score": generator.random()} for each in truth["annotations"][:9]]
+    records = [*nearby, *({**entry(), "score": generator.random()} for _ in range(20))]
+    records = [
+        {key: value for key, value in record.items() if key not in ("id", "area", "iscrowd")}
+        for record in records
+    ]
+    TRUTH.write_text(json.dumps(truth))
+    assert evaluate(records).code == 0
+    numbers = iter(written()["numbers"].values())
+    for kind in ("bbox", "segm"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco = COCO(TRUTH)
+            plain = COCOeval(coco, coco.loadRes("results.json"), kind)
+            plain.params.catIds = ids
+            for step in (plain.evaluate, plain.accumulate, plain.summarize):
+                step()
+        assert 0 < plain.stats[0] < 1
+        expected = [None if value == -1 else pytest.approx(value) for value in plain.stats]
+        assert [next(numbers) for _ in expected] == expected
 
 
 def test_evaluate__boxes_alone_have_no_mask_numbers(data_set: Path) -> None:
@@ -98,7 +141,7 @@ def test_evaluate__boxes_alone_have_no_mask_numbers(data_set: Path) -> None:
 
 def test_classes__of_a_data_set_of_ones_own_are_named(data_set: Path) -> None:
     arguments = ("--benchmark", "cdfsod", "--split", "savanna", "--cat-names", "zebra, bird")
-    truth = ("--truth", "sets/coco/annotations/instances_val2017.json")
+    truth = ("--truth", str(TRUTH))
     outcome = evaluate([found()], "results.json", *arguments, *truth)
     assert outcome.code == 0, outcome.err
     content = written()
@@ -108,8 +151,6 @@ def test_classes__of_a_data_set_of_ones_own_are_named(data_set: Path) -> None:
 
 
 def test_evaluate__masks_may_be_polygons_or_compressed(data_set: Path) -> None:
-    from pycocotools import mask as rle_codec
-
     compressed = rle_codec.frPyObjects(MASK, 40, 60)
     compressed["counts"] = compressed["counts"].decode()
     polygon = [[10, 10, 20, 10, 20, 20, 10, 20]]

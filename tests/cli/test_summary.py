@@ -228,6 +228,19 @@ def test_missing_runs__are_those_of_the_list(folder: Path) -> None:
     assert (cells["coco", "13"]["value"], cells["coco", "13"]["runs"]) == ("", "0")
 
 
+def test_coco__means_at_each_threshold_have_a_table(folder: Path) -> None:
+    for seed, value in ((33, 55.0), (42, 57.0)):
+        numbers = {"box nAP": 37.0, "box nAP50": value, "box nAP75": 40, "mask nAP50": None}
+        write(str(seed), numbers, seed=seed)
+    first, second = text().strip().split("\n\n")[::2]
+    assert first.endswith("by shots and seed")
+    assert second == "COCO, few_shot_classes by shots and number"
+    assert rows(text())[-2:] == [
+        ["shots", "box nAP50", "box nAP75"],
+        ["30", "56.0 ± 1.4", "40.0 ± 0.0"],
+    ]
+
+
 def test_voc__splits_by_shots_with_averages_over_all_runs(folder: Path) -> None:
     values = {}
     for split in (1, 2, 3):
@@ -242,6 +255,20 @@ def test_voc__splits_by_shots_with_averages_over_all_runs(folder: Path) -> None:
     assert shown[3] == ["pascal_voc_split_1", "11.0", "12.0", "13.0", "15.0", "20.0", "14.2"]
     assert shown[6] == ["average", "21.0", "22.0", "23.0", "25.0", "30.0", "24.2*"]
     assert shown[7] == ["published", "-", "-", "-", "-", "-", "71.2"]
+
+
+def test_cdfsod__sets_by_shots_with_the_published_averages(folder: Path) -> None:
+    sets = list(BENCHMARKS["cdfsod"].splits)
+    assert len(sets) == 6
+    for number, name in enumerate(sets):
+        for shots in (1, 5):
+            numbers = {"box mAP": 10 + 2 * number + shots, "mask mAP": None}
+            write(f"{name}/{shots}", numbers, "cdfsod", name, shots, 42)
+    shown = rows(text())
+    # Six sets, two points apart: the mean is five above the first.
+    assert shown[2] == ["split", "1", "5"]
+    assert shown[9] == ["average", "16.0*", "20.0*"]
+    assert shown[10] == ["published", "18.0", "22.4"]
 
 
 def test_average__needs_every_run_that_it_is_over(folder: Path) -> None:
@@ -265,7 +292,7 @@ def test_benchmark__of_a_new_row_has_a_table_and_an_average(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = Layout("split", "number", averages=("split",), numbers=("a", "b", "c"))
-    monkeypatch.setitem(LAYOUTS, "mine", layout)
+    monkeypatch.setitem(LAYOUTS, "mine", (layout,))
     splits = {"one": Path("x"), "two": Path("x")}
     row = Benchmark("Mine", splits, Images("", ""), Images("", ""), "", "mine", (5,), (1,))
     monkeypatch.setitem(BENCHMARKS, "mine", row)
@@ -306,6 +333,7 @@ def test_file__that_evaluate_has_not_written_is_named_and_left_out(folder: Path)
         (["nowhere"], ["there is no folder nowhere"]),
         (["empty"], ["there is no evaluation.json in empty", "`evaluate` writes"]),
         (["full", "--out", "full/a/evaluation.json"], ["--out", "evaluation.json", "reads"]),
+        (["listed", "--out", "listed/runs.json"], ["--out", "the list of runs listed/runs.json"]),
         (["full", "--format", "html"], ["--format", "'html'", "markdown"]),
         (["full", "again"], ["full/a", "again", "seed 33, and differ"]),
         (["broken"], ["broken/runs.json", "a run must have benchmark, split"]),
@@ -320,6 +348,8 @@ def test_arguments__that_do_not_fit_are_one_line(
     write("again", {"box nAP": 37.2})
     write("broken/a", {"box nAP": 1})
     Path("broken/runs.json").write_text('[{"benchmark": "coco"}]')
+    write("listed/a", {"box nAP": 1})
+    write_runs(Path("listed"), [Run("coco", "few_shot_classes", 30, 33, "a")])
     write_runs(Path("strange"), [Run("coca", "few_shot_classes", 1, 1, "a")])
     assert_one_line(run_command("summary", *arguments), *words)
 

@@ -77,6 +77,14 @@ def test_add_filename__takes_what_is_there_and_says_what_is_not(
     ]
 
 
+def test_add_filename__takes_those_that_are_named(data: Path) -> None:
+    lvis_add_filename.main(["lvis_v1_val.json"])
+    assert [path.name for path in (data / "lvis").glob("*.json")] == ["lvis_v1_val.json"]
+    with pytest.raises(InputError, match=r"original has no val\.json; put the files of LVIS there"):
+        lvis_add_filename.main(["lvis_v1_train.json", "val.json"])
+    assert not (data / "lvis" / "lvis_v1_train.json").exists()
+
+
 def test_add_filename__a_url_wins_over_a_name_with_folders(tmp_path: Path) -> None:
     image = {"id": 1, "coco_url": "http://host/val2017/1.jpg", "file_name": "val2017/1.jpg"}
     assert lvis_add_filename.with_file_name(image)["file_name"] == "1.jpg"
@@ -85,7 +93,7 @@ def test_add_filename__a_url_wins_over_a_name_with_folders(tmp_path: Path) -> No
 
 
 WRONG_ORIGINALS = {
-    "nothing": (None, r"original has none of lvis_v1_train\.json, .*name their folder"),
+    "nothing": (None, r"original has no lvis_v1_train\.json and no .*name their folder"),
     "no json": ("{", r"lvis_v1_val\.json: the json is cut off after 1 characters"),
     "a list": ("[]", r"lvis_v1_val\.json: expected an object, got a list"),
     "no images": ("{}", r'lvis_v1_val\.json: "images" must be a list of objects'),
