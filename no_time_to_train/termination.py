@@ -26,7 +26,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from no_time_to_train import steps
+from no_time_to_train import stepwise
 
 SIGNALS = {
     getattr(signal, name)
@@ -207,10 +207,10 @@ def _watch(reader: socket.socket) -> None:
 def _finish_step(reader: socket.socket) -> None:
     """Wait for the steps at hand of all ranks; not if one fails, or another signal comes."""
     global _waiting_for_step, _first_signal
-    if not steps.are_running():
+    if not stepwise.are_running():
         return
     _waiting_for_step = True
-    steps.ask_to_stop()
+    stepwise.ask_to_stop()
     for process in _ranks:
         process.terminate()
     begun, told = time.monotonic(), False
@@ -231,7 +231,7 @@ def _ranks_work() -> bool:
     codes = [process.poll() for process in _ranks]
     if any(code and abs(code) % 128 not in SIGNALS for code in codes):
         return False
-    return steps.are_running() or None in codes
+    return stepwise.are_running() or None in codes
 
 
 def _check_ranks(reader: socket.socket | None = None) -> None:
@@ -253,7 +253,7 @@ def _end(code: int, cause: str | None) -> NoReturn:
     """Leave nothing unfinished, and end; runs in the thread that watches."""
     _lock.acquire(timeout=LOCK_SECONDS)
     if cause and not _is_other_rank():
-        _print(f"error: {cause}; {_what_was_written()}{steps.what_is_kept()}\n")
+        _print(f"error: {cause}; {_what_was_written()}{stepwise.what_is_kept()}\n")
     _exit(code)
 
 

@@ -248,16 +248,16 @@ def test_ranks__fail_together_without_another_word(
 
 
 STEPPING = """
-from no_time_to_train import steps
+from no_time_to_train import stepwise
 def main():
-    steps.describe_kept(lambda: f"{len(list(pathlib.Path('.').iterdir()))} steps are kept")
-    steps.begin()
+    stepwise.describe_kept(lambda: f"{len(list(pathlib.Path('.').iterdir()))} steps are kept")
+    stepwise.begin()
     for step in range(9):
         ready()
         time.sleep(%s)
         pathlib.Path(str(step)).touch()
-        if steps.stop_wanted():
-            steps.stop_here()
+        if stepwise.stop_wanted():
+            stepwise.stop_here()
 """
 WAITING = "finishing what is at hand; another signal ends it at once\n"
 
@@ -287,21 +287,21 @@ def test_steps__one_without_end_is_not_waited_for(tmp_path: Path) -> None:
 
 
 STEPPING_RANK = (
-    "(steps.begin(), time.sleep(%s), open('rank 1', 'w'), steps.stop_wanted() or sys.exit(3), "
-    "steps.stop_here())"
+    "(stepwise.begin(), time.sleep(%s), open('1', 'w'), stepwise.stop_wanted() or sys.exit(3), "
+    "stepwise.stop_here())"
 )
 
 
 @pytest.mark.parametrize("receiver", [0, 1])
 def test_steps__those_of_all_ranks_end(tmp_path: Path, receiver: int) -> None:
-    head = "from no_time_to_train import steps; import os, sys, time"
+    head = "from no_time_to_train import stepwise; import os, sys, time"
     other = STEPPING_RANK % 2
     first = (
-        "steps.describe_kept(lambda: f'{len(os.listdir())} are kept'); steps.begin(); "
-        "[time.sleep(0.1) for _ in iter(steps.stop_wanted, True)]; open('rank 0', 'w'); "
-        "steps.stop_here()"
+        "stepwise.describe_kept(lambda: f'{len(os.listdir())} are kept'); stepwise.begin(); "
+        "[time.sleep(0.1) for _ in iter(stepwise.stop_wanted, True)]; open('rank 0', 'w'); "
+        "stepwise.stop_here()"
     )
-    body = f"from no_time_to_train import steps{RANKS}".replace("sys.argv[1]", repr(other))
+    body = f"from no_time_to_train import stepwise{RANKS}".replace("sys.argv[1]", repr(other))
     body = body.replace("import os, sys, time;", f"{head};").replace("    %s\n", f"    {first}\n")
     process = start(tmp_path, body)
     assert process.stdout is not None
