@@ -216,8 +216,7 @@ def _finish_step(reader: socket.socket) -> None:
     begun, told = time.monotonic(), False
     while (seconds := time.monotonic() - begun) < STEP_SECONDS and _ranks_work():
         if select.select([reader], [], [], POLL_SECONDS / 10)[0]:
-            reader.recv(4096)
-            if seconds > REPEAT_SECONDS:
+            if SIGNALS.intersection(reader.recv(4096)) and seconds > REPEAT_SECONDS:
                 break
         if seconds > REPEAT_SECONDS and not told and not _is_other_rank():
             told = True
@@ -229,7 +228,7 @@ def _finish_step(reader: socket.socket) -> None:
 def _ranks_work() -> bool:
     """Whether a step has not ended yet, and no rank has failed."""
     codes = [process.poll() for process in _ranks]
-    if any(code and abs(code) % 128 not in SIGNALS for code in codes):
+    if any(code and not SIGNALS & {code - 128, -code} for code in codes):
         return False
     return stepwise.are_running() or None in codes
 

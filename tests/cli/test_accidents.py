@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
+import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from scripts.demo_models.demo_set import NAMES
-from tests.cli.conftest import CONFIGS, ROOT, settings
+from tests.cli.conftest import CONFIGS, ROOT, segment, settings
 from tests.cli.test_signals import processes_in
+from tests.cli.test_wrong_settings import assert_one_line
 
 SHOTS = 4
 KILL = signal.SIGKILL
@@ -184,8 +188,8 @@ def forty(tmp_path_factory: pytest.TempPathFactory, warm_python: str) -> Undistu
 
 
 @pytest.fixture(scope="module")
-def ten(tmp_path_factory: pytest.TempPathFactory, warm_python: str) -> Undisturbed:
-    return undisturbed(tmp_path_factory.mktemp("ten"), warm_python, 10)
+def eight(tmp_path_factory: pytest.TempPathFactory, warm_python: str) -> Undisturbed:
+    return undisturbed(tmp_path_factory.mktemp("eight"), warm_python, 8)
 
 
 def check(
@@ -218,12 +222,12 @@ def check(
     runs.assert_clean()
 
 
-@pytest.mark.parametrize("kept", [0, 4, 8])
+@pytest.mark.parametrize("kept", [0, 3, 6])
 def test_run__that_is_ended_goes_on_to_the_same_results(
-    tmp_path: Path, warm_python: str, ten: Undisturbed, kept: int
+    tmp_path: Path, warm_python: str, eight: Undisturbed, kept: int
 ) -> None:
-    number = signal.SIGTERM if kept == 4 else KILL
-    check(Runs(tmp_path, warm_python), 10, ten, number, Ending("test", kept), (1, 1))
+    number = signal.SIGTERM if kept == 3 else KILL
+    check(Runs(tmp_path, warm_python), 8, eight, number, Ending("test", kept), (1, 1))
 
 
 POINTS = [
@@ -259,3 +263,36 @@ def test_ranks__that_are_ended_go_on_to_the_same_results(
     devices: tuple[int, int],
 ) -> None:
     check(Runs(tmp_path, warm_python), 40, forty, number, Ending("test", kept), devices)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a file system of 1 MB."""
+    image, folder = tmp_path / "disk.img", tmp_path / "disk"
+    image.write_bytes(bytes(1 << 20))
+    folder.mkdir()
+    for command in (["mkfs.ext4", "-q", image], ["mount", "-o", "loop", image, folder]):
+        if not shutil.which(command[0]) or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("this machine does not let file systems be mounted")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.exhaustive
+def test_full_disk__loses_nothing(memories_dir: Path, small_disk: Path) -> None:
+    logs = ("--trainer.logger.save_dir", str(small_disk / "logs"))
+    assert segment("--export_result", "whole.json").code == 0
+    ballast, room = small_disk / "ballast", 24 << 10  # for the settings and an image or two
+    blocks = os.statvfs(small_disk)
+    ballast.write_bytes(bytes(blocks.f_bavail * blocks.f_bsize - room))
+    outcome = segment("--export_result", "out.json", *logs)
+    assert_one_line(outcome, "No space left on device", "--resume")
+    assert not Path("out.json").exists()
+    kept = re.search(r"(\d) of 3 images are kept", outcome.out)
+    assert kept is not None
+    ballast.unlink()
+    outcome = segment("--export_result", "out.json", "--resume", *logs)
+    assert outcome.code == 0, outcome.err
+    assert f"{kept[1]} of 3 images are there already" in outcome.out
+    assert Path("out.json").read_bytes() == Path("whole.json").read_bytes()
+    assert not list(small_disk.rglob("unfinished"))
