@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
-import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from scripts.demo_models.demo_set import NAMES
-from tests.cli.conftest import CONFIGS, ROOT, segment, settings
+from tests.cli.conftest import CONFIGS, ROOT, settings
 from tests.cli.test_signals import processes_in
-from tests.cli.test_wrong_settings import assert_one_line
 
 SHOTS = 4
 KILL = signal.SIGKILL
@@ -263,36 +259,3 @@ def test_ranks__that_are_ended_go_on_to_the_same_results(
     devices: tuple[int, int],
 ) -> None:
     check(Runs(tmp_path, warm_python), 40, forty, number, Ending("test", kept), devices)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """The folder of a file system of 1 MB."""
-    image, folder = tmp_path / "disk.img", tmp_path / "disk"
-    image.write_bytes(bytes(1 << 20))
-    folder.mkdir()
-    for command in (["mkfs.ext4", "-q", image], ["mount", "-o", "loop", image, folder]):
-        if not shutil.which(command[0]) or subprocess.run(command, capture_output=True).returncode:
-            pytest.skip("this machine does not let file systems be mounted")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-@pytest.mark.exhaustive
-def test_full_disk__loses_nothing(memories_dir: Path, small_disk: Path) -> None:
-    logs = ("--trainer.logger.save_dir", str(small_disk / "logs"))
-    assert segment("--export_result", "whole.json").code == 0
-    ballast, room = small_disk / "ballast", 24 << 10  # for the settings and an image or two
-    blocks = os.statvfs(small_disk)
-    ballast.write_bytes(bytes(blocks.f_bavail * blocks.f_bsize - room))
-    outcome = segment("--export_result", "out.json", *logs)
-    assert_one_line(outcome, "No space left on device", "--resume")
-    assert not Path("out.json").exists()
-    kept = re.search(r"(\d) of 3 images are kept", outcome.out)
-    assert kept is not None
-    ballast.unlink()
-    outcome = segment("--export_result", "out.json", "--resume", *logs)
-    assert outcome.code == 0, outcome.err
-    assert f"{kept[1]} of 3 images are there already" in outcome.out
-    assert Path("out.json").read_bytes() == Path("whole.json").read_bytes()
-    assert not list(small_disk.rglob("unfinished"))
