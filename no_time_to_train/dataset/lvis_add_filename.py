@@ -13,14 +13,13 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from no_time_to_train.coco.entries import parse_image
 from no_time_to_train.dataset.benchmarks import data_root
 from no_time_to_train.dataset.lvis_documents import (
     MINIVAL_NAMES,
     TRAIN_NAME,
     VAL_NAME,
+    add_coco_fields,
     read_document,
     write_document,
 )
@@ -31,16 +30,6 @@ from no_time_to_train.output_checks import prepare_outputs
 NAMES = (TRAIN_NAME, VAL_NAME, *MINIVAL_NAMES)
 
 logger = logging.getLogger(__name__)
-
-
-def with_file_name(image: dict[str, Any]) -> dict[str, Any]:
-    """An entry of "images" with `file_name`: the last part of its `coco_url` where it has one.
-
-    Raises:
-        InputError: It has neither; the message is the second half of a sentence.
-    """
-    named = {**image, "file_name": None} if "coco_url" in image else image
-    return {**image, "file_name": parse_image(named).file_name}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -68,13 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _convert(source: Path, target: Path) -> None:
     document = read_document(source)
-    for position, image in enumerate(document["images"]):
-        try:
-            document["images"][position] = with_file_name(image)
-        except InputError as error:
-            raise InputError(f'{source}: entry {position} of "images": {error}') from None
-    for annotation in document["annotations"]:
-        annotation["iscrowd"] = 0
+    add_coco_fields(document, source)
     write_document(target, document)
     counts = len(document["images"]), len(document["annotations"])
     logger.info("%s: %d images, %d annotations", target, *counts)

@@ -230,6 +230,9 @@ def test_ranks__signal_to_the_first_ends_both(tmp_path: Path, number: signal.Sig
     assert_gone(other)
 
 
+ABORTING = "__import__('atexit').register(os.abort)"
+
+
 @pytest.mark.parametrize(
     ("first", "other", "code"),
     [
@@ -237,6 +240,7 @@ def test_ranks__signal_to_the_first_ends_both(tmp_path: Path, number: signal.Sig
         ("pass", "(time.sleep(2), sys.exit(2))", 2),  # done itself, but the run is not
         ("sys.exit(2)", "time.sleep(60)", 2),
         ("pass", "time.sleep(2)", 0),
+        (ABORTING, ABORTING, 0),
     ],
 )
 def test_ranks__fail_together_without_another_word(
