@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -38,7 +39,7 @@ class RankLinks:
         self.rank, self._connections = rank, dict(connections)
         self.working = dict(connections)
         """Those at whose other end nobody has ended."""
-        self._done = False
+        self._done, self._lock = False, threading.Lock()
         for connection in connections.values():
             connection.settimeout(None)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -48,12 +49,13 @@ class RankLinks:
 
     def ended(self) -> tuple[int, int | None] | None:
         """The next rank that has failed and its exit code, None where it could not tell it."""
-        for rank, connection in list(self.working.items()):
-            if select.select([connection], [], [], 0)[0]:
-                code = _read_code(connection)
-                del self.working[rank]
-                if code != 0 and not self._done:
-                    return rank, code
+        with self._lock:  # the main thread asks too
+            for rank, connection in list(self.working.items()):
+                if select.select([connection], [], [], 0)[0]:
+                    code = _read_code(connection)
+                    del self.working[rank]
+                    if code != 0 and not self._done:
+                        return rank, code
         return None
 
     def tell(self, code: int) -> None:
@@ -65,6 +67,11 @@ class RankLinks:
         for connection in self._connections.values():
             with suppress(OSError):  # that rank has ended itself
                 connection.send(bytes([code]))
+
+    def close(self) -> None:
+        """In a forked process: leave the connections to its parent, with which they are to end."""
+        for connection in self._connections.values():
+            connection.close()
 
     def await_end_of_first(self, seconds: float) -> None:
         """Wait until rank 0 has ended, but not longer than some seconds."""

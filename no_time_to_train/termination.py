@@ -249,6 +249,8 @@ def _reset_in_child() -> None:
     _lock = threading.RLock()
     _temporary.clear()
     _ranks.clear()
+    if _links:
+        _links.close()
     _links = None
     for number in SIGNALS:
         if signal.getsignal(number) is _handle:

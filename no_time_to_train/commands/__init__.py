@@ -30,16 +30,6 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "weights": Command(
-        "no_time_to_train.commands.weights",
-        "List the published weights of SAM 2 and DINOv2, and download those that are named.",
-    ),
-    "test": Command(
-        "no_time_to_train.commands.test",
-        "Run the stage that --model.test_mode names: fill_memory reads the references; "
-        "postprocess_memory condenses them into classes; vis_memory draws them; test segments the "
-        "targets.",
-    ),
     "check": Command(
         "no_time_to_train.commands.check",
         "Look at what a `test` with the same arguments will read, write and take, and list all "
@@ -61,6 +51,16 @@ COMMANDS = {
     "summary": Command(
         "no_time_to_train.commands.summary",
         "Show every evaluated run below some folders as tables, beside the published numbers.",
+    ),
+    "weights": Command(
+        "no_time_to_train.commands.weights",
+        "List the published weights of SAM 2 and DINOv2, and download those that are named.",
+    ),
+    "test": Command(
+        "no_time_to_train.commands.test",
+        "Run the stage that --model.test_mode names: fill_memory reads the references; "
+        "postprocess_memory condenses them into classes; vis_memory draws them; test segments the "
+        "targets.",
     ),
 }
 

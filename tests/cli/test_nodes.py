@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from tests.cli.conftest import ROOT, base, fill, references, segment, targets
+from tests.cli.test_two_processes import write_targets
 
 MODULE = "no_time_to_train.pl_wrapper.sam2matcher_pl:Sam2MatcherLightningModel"
 FILL = (*references(), "--model.test_mode", "fill_memory", "--out_path", "two.pth")
@@ -182,3 +183,31 @@ def test_nodes__bad_data_of_one_is_the_only_message(
     (sentence,) = [line for node in nodes for line in node.errors()]
     assert name in sentence
     assert not Path("two.json").exists()
+
+
+def kept() -> int:
+    """Images that are kept by now."""
+    files = Path("work_dirs").rglob("unfinished/*/*.jsonl")
+    return sum(file.read_bytes().count(b"\n") for file in files)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_nodes__a_time_limit_keeps_what_is_done(memories_dir: Path, launcher: str) -> None:
+    write_targets(40)
+    nodes = start(launcher, *TEST)
+    while kept() < 2 and all(node.process.poll() is None for node in nodes):
+        time.sleep(0.02)
+    for node in nodes:  # torchrun passes it on
+        node.process.terminate()
+    codes = [node.end() for node in nodes]
+    assert codes == [143, 143] if launcher == "srun" else 0 not in codes
+    (sentence,) = [line for node in nodes for line in node.errors()]
+    assert "stopped by SIGTERM" in sentence
+    assert "--resume" in sentence
+    assert 2 <= (before := kept()) < 40
+    assert not Path("two.json").exists()
+
+    again = start(launcher, *TEST, "--resume")
+    assert_same_as_one_process(again)
+    assert f"--resume: {before} of 40 images are there already" in again[0].out.read_text()

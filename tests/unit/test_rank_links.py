@@ -91,6 +91,15 @@ def test_linked_ranks__a_signal_to_one_ends_all_with_one_sentence(
         assert (code, err.partition(";")[0].rstrip()) == (expected_code, sentence)
 
 
+def test_linked_ranks__a_killed_one_is_missed_though_a_process_that_it_forked_lives(
+    tmp_path: Path,
+) -> None:
+    ranks = start(tmp_path, SLEEP, "os.fork(); time.sleep(20)")
+    time.sleep(0.5)  # it has forked
+    ranks[1].kill()
+    assert ranks[0].wait(10) == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 @pytest.mark.parametrize("stopped", [0, 1])
 def test_linked_ranks__all_finish_their_steps_when_one_is_to_stop(

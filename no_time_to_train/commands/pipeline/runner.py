@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -80,16 +80,26 @@ class Runner:
                 self._run(step, decision)
 
     def _run(self, step: Step, decision: Decision) -> None:
-        for path in decision.set_aside:
-            logger.info("# %s is kept as %s", path, _set_aside(path))
+        kept = {path: _set_aside(path) for path in decision.set_aside}
+        for path, place in kept.items():
+            logger.info("# %s is kept as %s", path, place)
         write_manifest(step, self._checksums, complete=False)
         code = self._exit_code(command(step, decision)) or _missing(step)
         if code == 0:
             write_manifest(step, self._checksums, complete=True)
+            self._remove_same(kept)
             termination.name_written(step.outputs)
         _heed_signal(code)
         if code:
             raise StepFailed(step, code)
+
+    def _remove_same(self, kept: Mapping[Path, Path]) -> None:
+        """Remove what was kept and then made again alike, as where a run was killed just then."""
+        for path, place in kept.items():
+            made, before = self._checksums.record(path), self._checksums.record(place)
+            if made and before and made.sha256 == before.sha256:
+                place.unlink()
+                logger.info("# %s is the same as before, and %s is removed", path, place)
 
     def call(self, words: Sequence[str]) -> None:
         """Run a command that makes no files; it says itself what is wrong."""
