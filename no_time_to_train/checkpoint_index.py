@@ -161,7 +161,7 @@ def _read_zip(file: BinaryIO, size: int) -> tuple[Any, dict[str, int]]:
     content = PickleIndex(_content(file, index), stored).read()
     start = f"{folder}/data/"
     return content, {
-        name.removeprefix(start): _place(file, record)
+        name.removeprefix(start): _place(file, record, size)
         for name, record in records.items()
         if name.startswith(start)
     }
@@ -189,11 +189,15 @@ def _content(file: BinaryIO, record: zipfile.ZipInfo) -> bytes:
         raise Unreadable(f"damaged ({error})") from None
 
 
-def _place(file: BinaryIO, record: zipfile.ZipInfo) -> int:
+def _place(file: BinaryIO, record: zipfile.ZipInfo, size: int) -> int:
     """Where the bytes of a record begin: after its own header, a name and what else is there."""
     file.seek(record.header_offset + 26)
-    name, extra = struct.unpack("<2H", file.read(4))
-    return record.header_offset + 30 + int(name) + int(extra)
+    lengths = file.read(4)
+    name, extra = struct.unpack("<2H", lengths.rjust(4, b"\0"))
+    place = int(record.header_offset + 30 + name + extra)
+    if place + record.file_size > size:
+        raise Unreadable("damaged (a record lies beyond its end)")
+    return place
 
 
 def _read_legacy(file: BinaryIO, size: int) -> tuple[Any, dict[str, int]]:

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch.distributed
-from lightning import Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 from torch.utils.data import Dataset, DistributedSampler
 
-from no_time_to_train import termination
+from no_time_to_train import rank_links, termination
 from no_time_to_train.errors import InputError
 
 Key = TypeVar("Key")
@@ -57,9 +57,43 @@ class RankLauncher(_SubprocessScriptLauncher):
         self.procs = []  # leaves none to Lightning's observer, which would kill rank 0 unasked
 
 
+class LinkedRanks(Callback):
+    """Connects ranks that Lightning has not started as children of rank 0, see `rank_links`."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Connect them; Lightning calls this on every rank once they have met.
+
+        Raises:
+            InputError: They cannot reach each other.
+        """
+        children = trainer.num_nodes == 1 and termination.RANK_ZERO_PID in os.environ
+        if trainer.world_size > 1 and not children:
+            termination.watch_links(_link(trainer.global_rank, trainer.world_size))
+
+
+def _link(rank: int, world_size: int) -> rank_links.RankLinks:
+    reception = rank_links.Reception(os.environ["MASTER_ADDR"]) if rank == 0 else None
+    invitations = [reception.invitation if reception else None]
+    with _other_ranks_alive():
+        torch.distributed.broadcast_object_list(invitations)
+    invitation = invitations[0]
+    assert invitation is not None
+    try:
+        if reception:
+            return reception.await_all(world_size)
+        return rank_links.join(invitation, rank)
+    except OSError as error:
+        raise InputError(
+            f"rank {rank} and the others do not reach each other at {invitation.host}:"
+            f"{invitation.port} ({error}); the machines of a run must let each other through"
+        ) from error
+
+
 def end_ranks_together(trainer: Trainer) -> None:
     """Let signals and failing ranks end the trainer's processes as `termination` describes."""
     trainer._signal_connector = NoSignalHandlers(trainer)
+    if termination.is_installed():
+        trainer.callbacks.append(LinkedRanks())  # type: ignore[attr-defined]
     launcher = trainer.strategy.launcher
     if isinstance(launcher, _SubprocessScriptLauncher) and termination.is_installed():
         trainer.strategy._launcher = RankLauncher(

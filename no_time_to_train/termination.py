@@ -26,12 +26,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from no_time_to_train import stepwise
+from no_time_to_train.rank_links import RankLinks
+
 SIGNALS = {
     getattr(signal, name)
     for name in ("SIGHUP", "SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGXCPU")
     if hasattr(signal, name)
 }
 """What users, terminals and batch systems end a process with."""
+RANK_VARIABLES = ("SLURM_PROCID", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK")
+"""Environment variables of SLURM, Lightning and torchrun; in rank 0 all that are set are 0."""
 RANK_ZERO_PID = "NO_TIME_TO_TRAIN_RANK_ZERO_PID"
 """Environment variable by which rank 0 tells the ranks that it starts who watches over them."""
 
@@ -54,15 +59,10 @@ _lock = threading.RLock()
 _temporary: set[Path] = set()
 _written: list[Path] = []
 _ranks: list[subprocess.Popen[Any]] = []
+_links: RankLinks | None = None
 _wakeup: socket.socket | None = None
 _first_signal: float | None = None
-_in_steps = False
-_stop = threading.Event()
-"""The step at hand is to be the last."""
-_stopped = threading.Event()
-"""It was, and what it made is kept."""
 _waiting_for_step = False
-_describe_kept: Callable[[], str] | None = None
 
 
 # --- What a command that writes files uses.
@@ -109,44 +109,6 @@ def name_written(paths: Iterable[Path]) -> None:
     _written.extend(paths)
 
 
-# --- What a command uses that works in steps, and keeps what each has made.
-
-
-def begin_steps() -> None:
-    """Let the step at hand end, from now on, before a signal ends the process."""
-    global _in_steps
-    _stop.clear()
-    _stopped.clear()
-    _in_steps = True
-
-
-def stop_wanted() -> bool:
-    """Whether the last step was the last one; then `stop_here` is to be called."""
-    return _stop.is_set()
-
-
-def stop_here() -> None:
-    """Wait for the end of the process, now that all is kept."""
-    _stopped.set()
-    time.sleep(FINISH_SECONDS)
-
-
-def end_steps() -> None:
-    """Let signals end the process at once again."""
-    global _in_steps
-    _in_steps = False
-
-
-def describe_kept(describe: Callable[[], str] | None) -> None:
-    """Add something to the sentence at the end.
-
-    Args:
-        describe: What is kept, and how to go on; empty where nothing is.
-    """
-    global _describe_kept
-    _describe_kept = describe
-
-
 # --- What an entry point uses.
 
 
@@ -161,6 +123,9 @@ def run(main: Callable[[], None]) -> None:
         main()
         _await_signal()
         _await_ranks()
+        if _several_processes():
+            # Not with the libraries' endings, of which one in some has aborted when all was done.
+            _exit(_exit_code(SystemExit()))
     except BaseException as error:
         _await_signal()
         with _lock:  # held for ever while a signal ends the process: nothing more is said then
@@ -193,6 +158,17 @@ def watch_ranks(processes: Sequence[subprocess.Popen[Any]]) -> None:
     _ranks.extend(processes)
 
 
+def watch_links(links: RankLinks) -> None:
+    """End with the ranks at the other ends of these connections, likewise."""
+    global _links
+    _links = links
+
+
+def is_first_rank() -> bool:
+    """Whether this is rank 0, or the only process; it alone speaks for all."""
+    return all(os.environ.get(name, "0") == "0" for name in RANK_VARIABLES)
+
+
 def await_failed_rank() -> None:
     """Give this process time to end because of another rank, before it says why it fails itself.
 
@@ -201,7 +177,7 @@ def await_failed_rank() -> None:
     _await_signal()
     if _several_processes():
         # Rank 0 first, whose end ends the others: of several that fail alike, it alone says so.
-        time.sleep(FAILURE_SECONDS if _ranks else 2 * FAILURE_SECONDS)
+        time.sleep(FAILURE_SECONDS if is_first_rank() else 2 * FAILURE_SECONDS)
 
 
 # --- How it works.
@@ -225,11 +201,14 @@ def _await_signal() -> None:
 
 def _reset_in_child() -> None:
     """In a forked process, such as one that reads images: signals are its parent's business."""
-    global _lock
+    global _lock, _links
     signal.set_wakeup_fd(-1)  # it leads to the parent's thread
     _lock = threading.RLock()
     _temporary.clear()
     _ranks.clear()
+    if _links:
+        _links.close()
+    _links = None
     for number in SIGNALS:
         if signal.getsignal(number) is _handle:
             # A terminal sends SIGINT to all; the parent ends its children.
@@ -238,30 +217,32 @@ def _reset_in_child() -> None:
 
 def _watch(reader: socket.socket) -> None:
     while True:
-        ready, _, _ = select.select([reader], [], [], POLL_SECONDS)
-        for number in reader.recv(4096) if ready else b"":
+        links = _links.working.values() if _links else ()
+        ready, _, _ = select.select([reader, *links], [], [], POLL_SECONDS)
+        for number in reader.recv(4096) if reader in ready else b"":
             if number in SIGNALS:
-                _finish_step(reader)
+                _finish_step(reader, number)
                 _end(128 + number, f"stopped by {_signal_name(number)}")
         _check_ranks(reader)
 
 
-def _finish_step(reader: socket.socket) -> None:
+def _finish_step(reader: socket.socket, number: int) -> None:
     """Wait for the steps at hand of all ranks; not if one fails, or another signal comes."""
     global _waiting_for_step, _first_signal
-    if not _in_steps:
+    if not stepwise.are_running():
         return
     _waiting_for_step = True
-    _stop.set()
+    stepwise.ask_to_stop()
     for process in _ranks:
         process.terminate()
+    if _links and _links.rank == 0:
+        _links.tell(128 + number)
     begun, told = time.monotonic(), False
     while (seconds := time.monotonic() - begun) < STEP_SECONDS and _ranks_work():
         if select.select([reader], [], [], POLL_SECONDS / 10)[0]:
-            reader.recv(4096)
-            if seconds > REPEAT_SECONDS:
+            if SIGNALS.intersection(reader.recv(4096)) and seconds > REPEAT_SECONDS:
                 break
-        if seconds > REPEAT_SECONDS and not told and not _is_other_rank():
+        if seconds > REPEAT_SECONDS and not told and is_first_rank():
             told = True
             _print("finishing what is at hand; another signal ends it at once\n")
     _first_signal = time.monotonic()
@@ -271,9 +252,12 @@ def _finish_step(reader: socket.socket) -> None:
 def _ranks_work() -> bool:
     """Whether a step has not ended yet, and no rank has failed."""
     codes = [process.poll() for process in _ranks]
-    if any(code and abs(code) % 128 not in SIGNALS for code in codes):
+    if any(code and not SIGNALS & {code - 128, -code} for code in codes):
         return False
-    return (_in_steps and not _stopped.is_set()) or None in codes
+    failed = _links.ended() if _links and _links.rank == 0 else None
+    if failed and (failed[1] or 0) - 128 not in SIGNALS:
+        return False
+    return stepwise.are_running() or None in codes or _linked_ranks()
 
 
 def _check_ranks(reader: socket.socket | None = None) -> None:
@@ -281,26 +265,39 @@ def _check_ranks(reader: socket.socket | None = None) -> None:
         _end(1, None)
     for rank, process in enumerate(_ranks, start=1):
         code = process.poll()
-        if code and code < 0:
-            _end(128 - code, f"rank {rank} was stopped by {_signal_name(-code)}")
-        if code and code - 128 in SIGNALS:  # it has left the message to rank 0
-            if reader is not None:
-                _finish_step(reader)
-            _end(code, f"rank {rank} was stopped by {_signal_name(code - 128)}")
         if code:
-            _end(code, None)
+            _end_with(rank, 128 - code if code < 0 else code, reader)
+    failed = _links.ended() if _links else None
+    if failed:
+        _end_with(*failed, reader)
 
 
-def _end(code: int, cause: str | None) -> NoReturn:
+def _end_with(rank: int, code: int | None, reader: socket.socket | None) -> NoReturn:
+    """End because another rank has; where it was a signal, it has left the message to rank 0."""
+    if code is None:
+        cause = f"rank {rank} has gone without a word: it was killed, or its machine has stopped"
+        _end(1, cause, speaks=is_first_rank() or (_links is not None and _links.rank == 1))
+    if code - 128 in SIGNALS and reader is not None:
+        _finish_step(reader, code - 128)
+    by_signal = code - 128 in SIGNALS | {signal.SIGKILL}
+    _end(code, f"rank {rank} was stopped by {_signal_name(code - 128)}" if by_signal else None)
+
+
+def _end(code: int, cause: str | None, speaks: bool | None = None) -> NoReturn:
     """Leave nothing unfinished, and end; runs in the thread that watches."""
     _lock.acquire(timeout=LOCK_SECONDS)
-    if cause and not _is_other_rank():
-        _print(f"error: {cause}; {_what_was_written()}{_what_is_kept()}\n")
+    if cause and (is_first_rank() if speaks is None else speaks):
+        more = f"; {_what_was_written()}{stepwise.what_is_kept()}" if is_first_rank() else ""
+        _print(f"error: {cause}{more}\n")
     _exit(code)
 
 
 def _exit(code: int) -> NoReturn:
     _remove_temporary()
+    if _links:
+        _links.tell(code)
+        if code:  # so that rank 0 ends by itself, and not because torchrun stops it
+            _links.await_end_of_first(RANKS_SECONDS)
     _end_ranks()
     _end_forked_processes()
     _remove_temporary()
@@ -327,17 +324,10 @@ def _print(text: str) -> None:
 def _what_was_written() -> str:
     names = [str(path) for path in _written[:3]]
     if not names:
-        return "rank 0 had written nothing" if _ranks else "nothing was written"
+        return "rank 0 had written nothing" if _ranks or _links else "nothing was written"
     if len(_written) > len(names):
         names.append(f"and {len(_written) - len(names)} more")
     return f"written before that: {', '.join(names)}"
-
-
-def _what_is_kept() -> str:
-    with suppress(OSError):
-        if _describe_kept is not None and (text := _describe_kept()):
-            return f"; {text}"
-    return ""
 
 
 def _signal_name(number: int) -> str:
@@ -351,26 +341,26 @@ def _is_started_rank() -> bool:
     return RANK_ZERO_PID in os.environ and os.environ.get("LOCAL_RANK", "0") != "0"
 
 
-def _is_other_rank() -> bool:
-    """Whether the message is rank 0's, which may be another program's child."""
-    by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
-    return _is_started_rank() or by_torchrun
-
-
 def _several_processes() -> bool:
-    return bool(_ranks) or _is_started_rank()
+    return bool(_ranks or _links) or not is_first_rank()
 
 
 def _await_ranks() -> None:
     """Wait for the other ranks; the watching thread ends this one if they fail."""
+    if _links and _links.rank > 0:
+        _links.tell(0)
     deadline = time.monotonic() + FINISH_SECONDS
-    while any(process.poll() is None for process in _ranks):
+    while any(process.poll() is None for process in _ranks) or _linked_ranks():
         if time.monotonic() > deadline:
             with _lock:
                 _print(f"error: a rank still runs {FINISH_SECONDS:.0f} s after rank 0 was done\n")
                 _exit(1)
         time.sleep(POLL_SECONDS / 5)
     _check_ranks()
+
+
+def _linked_ranks() -> bool:
+    return _links is not None and _links.rank == 0 and bool(_links.working)
 
 
 def _end_ranks() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import logging
-import os
 import shutil
 import sys
 import textwrap
@@ -31,16 +30,6 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "weights": Command(
-        "no_time_to_train.commands.weights",
-        "List the published weights of SAM 2 and DINOv2, and download those that are named.",
-    ),
-    "test": Command(
-        "no_time_to_train.commands.test",
-        "Run the stage that --model.test_mode names: fill_memory reads the references; "
-        "postprocess_memory condenses them into classes; vis_memory draws them; test segments the "
-        "targets.",
-    ),
     "check": Command(
         "no_time_to_train.commands.check",
         "Look at what a `test` with the same arguments will read, write and take, and list all "
@@ -62,6 +51,16 @@ COMMANDS = {
     "summary": Command(
         "no_time_to_train.commands.summary",
         "Show every evaluated run below some folders as tables, beside the published numbers.",
+    ),
+    "weights": Command(
+        "no_time_to_train.commands.weights",
+        "List the published weights of SAM 2 and DINOv2, and download those that are named.",
+    ),
+    "test": Command(
+        "no_time_to_train.commands.test",
+        "Run the stage that --model.test_mode names: fill_memory reads the references; "
+        "postprocess_memory condenses them into classes; vis_memory draws them; test segments the "
+        "targets.",
     ),
 }
 
@@ -106,8 +105,7 @@ def setup_logging() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(FirstOfEachKind())
     ours.handlers = [handler]
-    first = int(os.environ.get("LOCAL_RANK", 0)) == 0
-    ours.setLevel(logging.INFO if first else logging.WARNING)
+    ours.setLevel(logging.INFO if termination.is_first_rank() else logging.WARNING)
 
 
 def _run(arguments: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -12,15 +13,18 @@ from no_time_to_train.commands.pipeline.cdfsod import CdfsodPlan
 from no_time_to_train.commands.pipeline.command_lines import STAGE, python
 from no_time_to_train.commands.pipeline.devices import parse_devices
 from no_time_to_train.commands.pipeline.plan import Plan
-from no_time_to_train.commands.pipeline.preparation import preparations
+from no_time_to_train.commands.pipeline.preparation import SAM_VARIABLE, preparations
 from no_time_to_train.commands.pipeline.runner import DryRunner, Runner
 from no_time_to_train.commands.pipeline.session import Session
 from no_time_to_train.commands.pipeline.sweep import Sweep, check_template
-from no_time_to_train.dataset.benchmarks import BENCHMARKS
+from no_time_to_train.dataset.benchmarks import BENCHMARKS, ROOT_VARIABLE
 from no_time_to_train.dataset.script_entry import positive_int
+from no_time_to_train.errors import InputError
 
 PLANS = {"cdfsod": CdfsodPlan}
 """For benchmarks whose commands differ."""
+
+VARIABLES = (ROOT_VARIABLE, SAM_VARIABLE)
 
 Value = TypeVar("Value")
 
@@ -43,11 +47,21 @@ def main(arguments: list[str]) -> None:
     options = _build_parser().parse_args(own)
     sweep = _sweep(options, stage_arguments)
     plans = [PLANS.get(sweep.benchmark, Plan)(run) for run in sweep.runs()]
-    again = shlex.join(python(STAGE, "reproduce", *arguments))
-    session = Session(DryRunner() if options.dry_run else Runner(), again)
+    if options.prepare and not sweep.row.tools:
+        able = ", ".join(name for name, row in BENCHMARKS.items() if row.tools)
+        raise InputError(f"--prepare makes files of {able}; for {sweep.benchmark} there are none")
+    session = Session(DryRunner() if options.dry_run else Runner(), _again(arguments))
     session.prepare(preparations(sweep))
     if not options.prepare:
         session.run(sweep, plans, options.keep_going)
+
+
+def _again(arguments: Sequence[str]) -> str:
+    """The command line that goes on where this one stops, with the variables that it heeds."""
+    values = {name: os.environ.get(name) for name in VARIABLES}
+    given = "".join(f"{name}={shlex.quote(value)} " for name, value in values.items() if value)
+    typed = arguments[:-1] if arguments[-1:] == ["--"] else arguments
+    return given + shlex.join(python(STAGE, "reproduce", *typed))
 
 
 def _split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:

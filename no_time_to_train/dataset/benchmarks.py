@@ -111,16 +111,14 @@ VOC_TOOLS = (
     ),
 )
 LVIS_TOOLS = (
-    Tool(
-        "lvis_add_filename.py",
-        (),
-        ("lvis/original/lvis_v1_train.json", "lvis/original/lvis_v1_val.json"),
-        ("lvis/lvis_v1_train.json", "lvis/lvis_v1_val.json"),
+    *(
+        Tool("lvis_add_filename.py", (name,), (f"lvis/original/{name}",), (f"lvis/{name}",))
+        for name in ("lvis_v1_train.json", "lvis_v1_val.json")
     ),
     Tool(
         "lvis_fix_minival_segm.py",
         (),
-        ("lvis/original/lvis_v1_minival_just_bbox.json", "lvis/lvis_v1_val.json"),
+        ("lvis/original/lvis_v1_minival_just_bbox.json", "lvis/original/lvis_v1_val.json"),
         ("lvis/lvis_v1_minival.json",),
     ),
 )

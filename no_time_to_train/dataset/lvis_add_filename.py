@@ -1,9 +1,10 @@
 """Give the images of LVIS a file name, and its instances `iscrowd: 0`.
 
-    python no_time_to_train/dataset/lvis_add_filename.py
+    python no_time_to_train/dataset/lvis_add_filename.py [NAME.json ...]
 
-Reads the json files of LVIS in data/lvis/original and writes them to data/lvis, for tools that
-expect what COCO has. Every command here reads the original files just as well.
+Reads the json files of LVIS in data/lvis/original, all or those that are named, and writes them to
+data/lvis, for tools that expect what COCO has. Every command here reads the original files just as
+well.
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from no_time_to_train.coco.entries import parse_image
 from no_time_to_train.dataset.benchmarks import data_root
 from no_time_to_train.dataset.lvis_documents import (
     MINIVAL_NAMES,
     TRAIN_NAME,
     VAL_NAME,
+    add_coco_fields,
     read_document,
     write_document,
 )
@@ -32,46 +32,32 @@ NAMES = (TRAIN_NAME, VAL_NAME, *MINIVAL_NAMES)
 logger = logging.getLogger(__name__)
 
 
-def with_file_name(image: dict[str, Any]) -> dict[str, Any]:
-    """An entry of "images" with `file_name`: the last part of its `coco_url` where it has one.
-
-    Raises:
-        InputError: It has neither; the message is the second half of a sentence.
-    """
-    named = {**image, "file_name": None} if "coco_url" in image else image
-    return {**image, "file_name": parse_image(named).file_name}
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line; see --help."""
     options = _parser().parse_args(arguments)
     folder = options.folder or data_root() / "lvis" / "original"
     out_dir = options.out_dir or folder.parent
-    found = [name for name in NAMES if (folder / name).exists()]
-    if not found:
+    names = options.names or [name for name in NAMES if (folder / name).exists()]
+    missing = [name for name in options.names if not (folder / name).exists()]
+    if missing or not names:
         raise InputError(
-            f"{folder} has none of {', '.join(NAMES)}; put the files of LVIS there, or name their "
-            "folder with --folder"
+            f"{folder} has no {' and no '.join(missing or NAMES)}; put the files of LVIS there, or "
+            "name their folder with --folder"
         )
     prepare_outputs(
-        {"the output": [out_dir / name for name in found]},
-        {"the original": [folder / name for name in found]},
+        {"the output": [out_dir / name for name in names]},
+        {"the original": [folder / name for name in names]},
     )
-    for name in found:
+    for name in names:
         _convert(folder / name, out_dir / name)
-    if missing := [name for name in NAMES[:2] if name not in found]:
-        logger.warning("%s has no %s", folder, " and no ".join(missing))
+    absent = [name for name in NAMES[:2] if not options.names and name not in names]
+    if absent:
+        logger.warning("%s has no %s", folder, " and no ".join(absent))
 
 
 def _convert(source: Path, target: Path) -> None:
     document = read_document(source)
-    for position, image in enumerate(document["images"]):
-        try:
-            document["images"][position] = with_file_name(image)
-        except InputError as error:
-            raise InputError(f'{source}: entry {position} of "images": {error}') from None
-    for annotation in document["annotations"]:
-        annotation["iscrowd"] = 0
+    add_coco_fields(document, source)
     write_document(target, document)
     counts = len(document["images"]), len(document["annotations"])
     logger.info("%s: %d images, %d annotations", target, *counts)
@@ -80,6 +66,7 @@ def _convert(source: Path, target: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
+    add("names", nargs="*", metavar="NAME.json", help="which files; by default all that are there")
     add("--folder", type=Path, help="of the original files, where not data/lvis/original")
     add("--out-dir", type=Path, help="where to write, where not the folder above it")
     return parser

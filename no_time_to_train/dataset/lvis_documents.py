@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from no_time_to_train.coco.annotations import collector_paused
-from no_time_to_train.coco.entries import kind
+from no_time_to_train.coco.entries import kind, parse_image
 from no_time_to_train.coco.json_text import load_json
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import atomic_write, check_regular_file
@@ -46,6 +46,31 @@ def read_document(path: Path) -> Document:
         if not isinstance(entries, list) or any(type(entry) is not dict for entry in entries):
             raise InputError(f'{path}: "{key}" must be a list of objects, as in the files of LVIS')
     return document
+
+
+def add_coco_fields(document: Document, path: Path) -> None:
+    """Give images `file_name`, and annotations `iscrowd: 0`, in place.
+
+    Args:
+        document: As read.
+        path: Where from, for messages.
+
+    Raises:
+        InputError: An image has neither `coco_url` nor `file_name`.
+    """
+    for position, image in enumerate(document["images"]):
+        try:
+            image["file_name"] = _file_name(image)
+        except InputError as error:
+            raise InputError(f'{path}: entry {position} of "images": {error}') from None
+    for annotation in document["annotations"]:
+        annotation["iscrowd"] = 0
+
+
+def _file_name(image: dict[str, Any]) -> str:
+    """The last part of `coco_url`; where there is none, the name that it has."""
+    without_folder = {**image, "file_name": None} if "coco_url" in image else image
+    return parse_image(without_folder).file_name
 
 
 def write_document(path: Path, document: Document) -> None:

@@ -3,7 +3,7 @@
     python no_time_to_train/dataset/lvis_fix_minival_segm.py
 
 Reads minival and val in data/lvis or data/lvis/original, minival by any of the names that it is
-published under, and writes data/lvis/lvis_v1_minival.json.
+published under, and writes data/lvis/lvis_v1_minival.json, with file names and `iscrowd: 0`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from no_time_to_train.dataset.lvis_documents import (
     MINIVAL_NAMES,
     VAL_NAME,
     Document,
+    add_coco_fields,
     read_document,
     write_document,
 )
@@ -117,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         val = CocoAnnotations.read(inputs["--val"])
         _report(minival.path, val.path, add_masks(document, minival, Originals(val.annotations)))
         add_class_lists(document, val)
+    add_coco_fields(document, minival_path)
     write_document(out, document)
     counts = len(minival.images), len(minival.annotations)
     logger.info("%s: %d images, %d annotations", out, *counts)

@@ -41,6 +41,7 @@ def test_benchmark__literal_and_exact_find_the_same(tmp_path: Path) -> None:
     assert exact["gflop_per_point"] < literal["gflop_per_point"]
 
 
+@pytest.mark.exhaustive
 def test_benchmark__accuracy_on_the_demo_set_in_full_and_half_precision(tmp_path: Path) -> None:
     arguments = ("--demo-set", "--points-per-side", "8", "--variants")
     variants = ("literal", "exact", "uncompiled")

@@ -281,8 +281,8 @@ def test_check__lists_all_problems(memories_dir: Path) -> None:
 def test_check__full_disk(memories_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     (found,) = errors(run_command("check", *SEGMENT))
-    # Three images of at most 100 instances of 400 bytes.
-    assert "--export_result can take 0.1 MB, and the disk of" in found
+    # Three images of at most 100 instances of 400 bytes, kept until the end, and exported.
+    assert "--export_result can take 0.2 MB, and the disk of" in found
     assert "has 1.0 kB left; make room or choose another place" in found
 
 

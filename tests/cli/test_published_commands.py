@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -122,14 +121,16 @@ def write_repository(folder: Path) -> None:
     (package / "pl_configs/matching_cdfsod_template.yaml").write_text(yaml.safe_dump(template))
 
 
-def test_custom_data_set__the_published_walk_through_runs_verbatim(photos_dir: Path) -> None:
+def test_custom_data_set__the_published_walk_through_runs_verbatim(
+    photos_dir: Path, warm_python: str
+) -> None:
     write_repository(photos_dir)
     write_coco(photos_dir / "data/coco")
     # The recipe's checkpoint is 2.4 GB of SAM 1; the tool takes SAM 2 weights under any name.
     sam2 = (photos_dir / "demo_models/sam2_hiera_demo.pt").resolve()
     (photos_dir / "checkpoints").mkdir()
     (photos_dir / "checkpoints/sam_vit_h_4b8939.pth").symlink_to(sam2)
-    stand_ins = f'wget() {{ :; }}; python() {{ "{sys.executable}" "$@"; }}\n'
+    stand_ins = f'wget() {{ :; }}; python() {{ "{warm_python}" "$@"; }}\n'
     done = subprocess.run(
         ["bash", "-e", "-c", stand_ins + BLOCKS[2]],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},

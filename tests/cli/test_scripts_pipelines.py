@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from pycocotools.cocoeval import COCOeval
 
 from no_time_to_train.dataset.class_splits import class_names
 from tests.miniatures import cdfsod, coco, lvis, voc
+from tests.unit.lvis_by_pycocotools import lvis_numbers
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "no_time_to_train" / "new_exps"
@@ -42,7 +44,12 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(
-    python: str, script: str, *arguments: str, with_stages: bool = True, **variables: str
+    python: str,
+    script: str,
+    *arguments: str,
+    with_stages: bool = True,
+    code: int = 0,
+    **variables: str,
 ) -> str:
     # One thread: threads cost more than they save with networks this small.
     environment = os.environ | {"PYTHON": python, "OMP_NUM_THREADS": "1"} | variables
@@ -52,7 +59,7 @@ def run(
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == code, done.stderr[-3000:]
     return done.stdout
 
 
@@ -240,7 +247,7 @@ def test_pascal_voc_box_to_segmentation__masks_are_made_once(
         pytest.param("lvis_rare", "2", "lvis_v1_val.json", marks=pytest.mark.exhaustive),
     ],
 )
-def test_lvis_pipeline__published_numbers_are_those_of_pycocotools(
+def test_lvis_pipeline__numbers_are_those_of_pycocotools(
     split: str, shots: str, truth: str, working_folder: Path, warm_python: str
 ) -> None:
     lvis.write(working_folder / "data")
@@ -253,6 +260,11 @@ def test_lvis_pipeline__published_numbers_are_those_of_pycocotools(
             f"data/lvis/{truth}", folder / "results.json", class_names(split), coco_kind
         )
         assert numbers[f"{kind} AP as published"] == SAME(expected["AP"])
+        by_protocol = lvis_numbers(
+            read(f"data/lvis/{truth}"), read(folder / "results.json"), coco_kind
+        )
+        assert {name: numbers[f"{kind} {name}"] for name in by_protocol} == SAME(by_protocol)
+        assert by_protocol["AP"] > expected["AP"]  # not all discs are annotated
     assert in_table(output, numbers["box AP"] or 0)
 
 
@@ -315,6 +327,10 @@ def test_semantic_pipeline__numbers_are_those_of_label_maps(
         expected = mean_iou(label_maps(truth, read(named), wanted), len(wanted))
         assert numbers_of(folder)["mIoU"] == SAME(expected)
         assert in_table(output, expected)
+        # Of the other folds there is nothing.
+        call = (warm_python, "scripts/launch_coco_semantic_eval.sh")
+        printed = run(*call, with_stages=False, code=2, SHOTS=number)
+        assert re.search(rf"^mIoU +{expected:.4f}$", printed, flags=re.MULTILINE)
 
 
 def test_semantic_pipeline__a_second_run_does_nothing_again(
@@ -336,9 +352,39 @@ def test_semantic_pipeline__a_second_run_does_nothing_again(
 
 
 @pytest.mark.exhaustive
-def test_ablation__ten_seeds_by_six_shots(working_folder: Path, warm_python: str) -> None:
-    coco.write(working_folder / "data", shots=30, references=class_names("few_shot_classes"))
-    run(warm_python, "scripts/ablation_coco_std.sh", GPUS="cpu")
-    folders = list(Path("work_dirs/few_shot_results").glob("few_shot_classes_*shot_seed*"))
-    assert len(folders) == 60
-    assert all((folder / "evaluation.json").is_file() for folder in folders)
+def test_semantic_scripts__all_folds_and_their_evaluation(
+    working_folder: Path, warm_python: str
+) -> None:
+    coco.write(working_folder / "data", shots=5, targets=4)
+    run(warm_python, "scripts/launch_coco_semantic.sh", GPUS="cpu")
+    call = (warm_python, "scripts/launch_coco_semantic_eval.sh")
+    printed = re.findall(r"^mIoU +(\S+)$", run(*call, with_stages=False), flags=re.MULTILINE)
+    folders = [
+        f"work_dirs/coco_semantic_{fold}_seed42/{shots}shot" for fold in "1234" for shots in "15"
+    ]
+    assert printed == [f"{numbers_of(folder)['mIoU']:.4f}" for folder in folders]
+
+
+@pytest.mark.exhaustive
+def test_ablation__the_table_has_mean_and_sample_deviation(
+    working_folder: Path, warm_python: str
+) -> None:
+    names = class_names("few_shot_classes")
+    coco.write(working_folder / "data", shots=4, references=names)
+    variables = {"GPUS": "cpu", "SEEDS": "42 13 27", "SHOTS": "1 2"}
+    output = run(warm_python, "scripts/ablation_coco_std.sh", **variables)
+    for shots in (1, 2):
+        runs = [
+            average_precision(
+                "data/coco/annotations/instances_val2017.json",
+                f"work_dirs/few_shot_results/few_shot_classes_{shots}shot_seed{seed}/results.json",
+                names,
+                "bbox",
+            )
+            for seed in (42, 13, 27)
+        ]
+        percent = [100 * each["AP"] for each in runs]
+        row = re.search(rf"^{shots} .*$", output.rpartition(" summary ")[2], flags=re.MULTILINE)
+        assert row
+        shown = re.sub(r"\*", "", row[0])
+        assert f"{np.mean(percent):.1f} ± {np.std(percent, ddof=1):.1f}" in shown

@@ -170,6 +170,10 @@ def assert_ended(
     if not written:
         assert "nothing" in sentences[0]
     assert ("--resume" in sentences[0]) == work_folder.keeps_images()
+    assert_gone(work_folder)
+
+
+def assert_gone(work_folder: WorkFolder) -> None:
     deadline = time.monotonic() + 30
     while processes_in(work_folder.folder) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -233,6 +237,24 @@ def test_script__stops_where_one_of_two_ranks_is_ended_at_any_point(
     work_folder: WorkFolder, stage: str, point: str, number: signal.Signals, rank: int
 ) -> None:
     check_ranks(work_folder, stage, point, number, rank)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("stage", ["fill", "test"])
+def test_script__stops_where_one_of_two_ranks_is_killed(
+    work_folder: WorkFolder, stage: str, rank: int
+) -> None:
+    point = f"{MODULE}.test_step"
+    code, err = interrupt(work_folder, stage, point, signal.SIGKILL, {}, TWO, rank)
+    assert code == 137
+    if rank == 0:
+        assert "Killed" in err, "the shell says so; nobody else can"
+        assert "error: " not in err
+        assert_gone(work_folder)
+    else:
+        assert "rank 1 was stopped by SIGKILL" in err
+        assert_ended(work_folder, (), code, err, 137)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,4 +1,4 @@
-"""Two processes on one machine give what one gives."""
+"""Several processes on one machine give what one gives."""
 
 from __future__ import annotations
 
@@ -12,15 +12,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.cli.conftest import ROOT, base, references, settings, targets
+from tests.cli.conftest import (
+    ROOT,
+    base,
+    fill,
+    references,
+    run_test,
+    segment,
+    settings,
+    targets,
+)
 
 TWO = ("--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp")
 ONE = ("--trainer.accelerator", "cpu", "--trainer.devices", "1")
 
 
-def start(*arguments: str) -> subprocess.CompletedProcess[str]:
+def start(*arguments: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / "run_lightening.py"), "test", *base(), *arguments],
+        [python, str(ROOT / "run_lightening.py"), "test", *base(), *arguments],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -35,8 +44,8 @@ def assert_one_message(done: subprocess.CompletedProcess[str], word: str) -> Non
     assert "Traceback" not in done.stderr
 
 
-def run(*arguments: str) -> str:
-    done = start(*arguments)
+def run(python: str, *arguments: str) -> str:
+    done = start(*arguments, python=python)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -85,7 +94,9 @@ def test_two_processes__a_failure_after_the_last_image_stops_both(memories_dir: 
     assert_one_message(done, "pictures/chelsea.jpg")
 
 
-def test_two_processes__odd_numbers_of_references_and_images(photos_dir: Path) -> None:
+def test_two_processes__odd_numbers_of_references_and_images(
+    photos_dir: Path, warm_python: str
+) -> None:
     first, second = {"img_id": 1, "ann_ids": [1]}, {"img_id": 1, "ann_ids": [2]}
     Path("references.json").write_text(json.dumps({"11": [first, second, first]}))
     shots = settings(
@@ -102,7 +113,15 @@ def test_two_processes__odd_numbers_of_references_and_images(photos_dir: Path) -
         *shots,
     )
     for name, devices in (("one", ONE), ("two", TWO)):
-        run(*data, "--model.test_mode", "fill_memory", "--out_path", f"{name}.pth", *devices)
+        run(
+            warm_python,
+            *data,
+            "--model.test_mode",
+            "fill_memory",
+            "--out_path",
+            f"{name}.pth",
+            *devices,
+        )
     one, two = (
         torch.load(f"{name}.pth", weights_only=True)["state_dict"] for name in ("one", "two")
     )
@@ -110,13 +129,13 @@ def test_two_processes__odd_numbers_of_references_and_images(photos_dir: Path) -
     assert one["seg_model.mem_fill_counts"].tolist() == [3]
     assert all(torch.equal(one[name], two[name]) for name in one)
 
-    run(*shots, "--model.test_mode", "postprocess_memory", "--ckpt_path", "two.pth",
+    run(warm_python, *shots, "--model.test_mode", "postprocess_memory", "--ckpt_path", "two.pth",
         "--out_path", "memory.pth", *ONE)  # fmt: skip
     printed = {}
     coins = (*targets(), *settings({"dataset_cfgs.test.cat_names": "coin"}), *shots)
     for name, devices in (("one", ONE), ("two", TWO)):
         printed[name] = run(
-            *coins, "--ckpt_path", "memory.pth",
+            warm_python, *coins, "--ckpt_path", "memory.pth",
             "--export_result", f"{name}.json", *devices,
         )  # fmt: skip
     results = [json.loads(Path(f"{name}.json").read_text()) for name in ("one", "two")]
@@ -127,3 +146,65 @@ def test_two_processes__odd_numbers_of_references_and_images(photos_dir: Path) -
     ]
     assert tables[0] == tables[1]
     assert printed["two"].count("BBOX RESULTS:") == 1
+
+
+def flags_of_world(processes: int) -> tuple[str, ...]:
+    return (*ONE[:2], "--trainer.devices", str(processes), "--trainer.strategy", "ddp")
+
+
+def write_targets(images: int) -> None:
+    """So many targets: the photographs, again and again under further names."""
+    path = Path("photos/annotations/custom_targets.json")
+    content = json.loads(path.read_text())
+    photos, truth = content["images"], content["annotations"]
+    content["images"], content["annotations"] = [], []
+    for number in range(images):
+        photo = photos[number % len(photos)]
+        name = f"{number}{Path(photo['file_name']).suffix}"
+        Path("photos/images", name).symlink_to(photo["file_name"])
+        content["images"].append(photo | {"id": 10 + number, "file_name": name})
+        content["annotations"] += [
+            annotation | {"id": 100 * number + place, "image_id": 10 + number}
+            for place, annotation in enumerate(truth, start=1)
+            if annotation["image_id"] == photo["id"]
+        ]
+    path.unlink()
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("images", [1, 5, 8])
+@pytest.mark.parametrize("processes", [2, 3])
+def test_world__any_number_of_references_and_images(
+    photos_dir: Path, warm_python: str, processes: int, images: int
+) -> None:
+    picks = [{"img_id": 1, "ann_ids": [1 + number % 2]} for number in range(images)]
+    Path("references.json").write_text(json.dumps({"11": picks}))
+    write_targets(images)
+    shots = settings(
+        {
+            "model_cfg.memory_bank_cfg.length": images,
+            "model_cfg.memory_bank_cfg.category_num": 1,
+            "dataset_cfgs.fill_memory.memory_length": images,
+            "dataset_cfgs.fill_memory.cat_names": "coin",
+            "dataset_cfgs.test.cat_names": "coin",
+        }
+    )
+    several = flags_of_world(processes)
+    assert fill(*shots, out_path="one.pth").code == 0
+    fill_mode = ("--model.test_mode", "fill_memory", "--out_path", "several.pth")
+    run(warm_python, *references(), *shots, *fill_mode, *several)
+    assert Path("one.pth").read_bytes() == Path("several.pth").read_bytes()
+
+    paths = ("--ckpt_path", "one.pth", "--out_path", "memory.pth")
+    assert run_test(*base(), *shots, "--model.test_mode", "postprocess_memory", *paths).code == 0
+    one = segment(*shots, "--export_result", "one.json")
+    assert one.code == 0, one.err
+    paths = ("--ckpt_path", "memory.pth", "--export_result", "several.json")
+    printed = run(warm_python, *targets(), *shots, *paths, *several)
+    assert Path("one.json").read_bytes() == Path("several.json").read_bytes()
+    assert {record["image_id"] for record in json.loads(Path("one.json").read_text())} == {
+        10 + number for number in range(images)
+    }
+    table = one.out[one.out.index("BBOX RESULTS:") :].partition("class  ")[0]
+    assert printed.count(table) == printed.count("BBOX RESULTS:") == 1

@@ -15,6 +15,7 @@ import pytest
 from tests.cli import warm
 from tests.cli.conftest import CONFIGS, ROOT
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="served on Linux only")
 TELL = """
 import json, os, signal, sys
 main = sys.modules["__main__"]

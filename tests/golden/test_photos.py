@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -82,37 +83,55 @@ def targets() -> TargetDataset:
 class Listening(Segmenter):
     """Keeps the proposals that the published run recorded."""
 
+    heard: Proposals
+
     def __init__(self, model: ModelConfig) -> None:
         super().__init__(
             model.sam2_infer_cfgs, build_encoder(model), build_proposer(model, image_size=1024)
         )
-        self.heard: list[Proposals] = []
 
     def match(self, proposals: Proposals, patches: torch.Tensor):
-        self.heard.append(proposals)
+        self.heard = proposals
         return super().match(proposals, patches)
 
 
+@dataclass(frozen=True)
+class Segmented:
+    """What was found in one photograph."""
+
+    image_id: int
+    proposals: Proposals
+    prediction: Prediction
+
+
 @pytest.fixture(scope="module")
-def segmenter(model: ModelConfig, references: ReferenceDataset) -> Segmenter:
+def segmenter(model: ModelConfig, references: ReferenceDataset) -> Listening:
     segmenter = Listening(model)
     segmenter.remember([references[index] for index in range(len(references))])
     segmenter.finalise()
     return segmenter
 
 
-@pytest.fixture(scope="module")
-def predictions(segmenter: Segmenter, targets: TargetDataset) -> dict[int | str, Prediction]:
-    found = {}
-    for target in sorted(
-        (targets[index] for index in range(len(targets))), key=lambda t: t.image_id
-    ):
-        (found[target.image_id],) = segmenter.segment([target])
-    return found
+@pytest.fixture(
+    scope="module",
+    params=[
+        "coins_bottom.png",
+        *(
+            pytest.param(name, marks=pytest.mark.exhaustive)  # 40 s each
+            for name in ("motorcycle_right.jpg", "chelsea.jpg")
+        ),
+    ],
+)
+def segmented(
+    request: pytest.FixtureRequest, segmenter: Listening, targets: TargetDataset
+) -> Segmented:
+    (index,) = [number for number, path in enumerate(targets.paths) if path.name == request.param]
+    (prediction,) = segmenter.segment([targets[index]])
+    return Segmented(int(targets[index].image_id), segmenter.heard, prediction)
 
 
 def test_remember__class_means_and_patch_masks_equal_the_published_ones(
-    segmenter: Segmenter, references: ReferenceDataset
+    segmenter: Listening, references: ReferenceDataset
 ) -> None:
     expected = torch.from_numpy(GOLDEN["mem_feats_ins_avg"])  # (2, 1, C)
     found = segmenter.memory.statistics.instance_means
@@ -122,29 +141,21 @@ def test_remember__class_means_and_patch_masks_equal_the_published_ones(
     np.testing.assert_allclose(areas, GOLDEN["patch_mask_areas"][:, 0], rtol=1e-5)
 
 
-def test_propose__ious_and_areas_equal_the_published_ones(
-    segmenter: Listening, predictions: dict[int | str, Prediction]
-) -> None:
-    for image_id, proposals in zip(predictions, segmenter.heard, strict=True):
-        expected = GOLDEN[f"ious_{image_id}"]
-        assert len(proposals.quality) == len(expected)
-        np.testing.assert_allclose(proposals.quality.numpy(), expected, rtol=0, atol=1e-4)
-        areas = (proposals.logits > 0).sum(dim=(1, 2)).numpy()
-        np.testing.assert_allclose(areas, GOLDEN[f"areas_{image_id}"], rtol=5e-3)
+def test_propose__ious_and_areas_equal_the_published_ones(segmented: Segmented) -> None:
+    proposals, expected = segmented.proposals, GOLDEN[f"ious_{segmented.image_id}"]
+    assert len(proposals.quality) == len(expected)
+    np.testing.assert_allclose(proposals.quality.numpy(), expected, rtol=0, atol=1e-4)
+    areas = (proposals.logits > 0).sum(dim=(1, 2)).numpy()
+    np.testing.assert_allclose(areas, GOLDEN[f"areas_{segmented.image_id}"], rtol=5e-3)
 
 
 def test_segment__detections_equal_the_published_ones(
-    predictions: dict[int | str, Prediction], targets: TargetDataset
+    segmented: Segmented, targets: TargetDataset
 ) -> None:
     category_ids = [category.id for category in targets.categories]
-    found = [
-        record
-        for image_id, prediction in predictions.items()
-        for record in to_records(prediction, image_id, category_ids)
-    ]
-    assert [(r["image_id"], r["category_id"]) for r in found] == [
-        (r["image_id"], r["category_id"]) for r in DETECTIONS
-    ]
-    for ours, theirs in zip(found, DETECTIONS, strict=True):
+    found = to_records(segmented.prediction, segmented.image_id, category_ids)
+    published = [r for r in DETECTIONS if r["image_id"] == segmented.image_id]
+    assert [r["category_id"] for r in found] == [r["category_id"] for r in published]
+    for ours, theirs in zip(found, published, strict=True):
         assert ours["score"] == pytest.approx(theirs["score"], abs=1e-4)
         np.testing.assert_allclose(ours["bbox"], theirs["bbox"], atol=1)

@@ -71,6 +71,13 @@ def test_proposer__half_precision_moves_scores_and_masks_little(
     assert overlap.median() > 1 - most
 
 
+@torch.inference_mode()
+def test_compiled_encoder__same_as_uncompiled(scene: torch.Tensor) -> None:
+    plain, compiled = (build_encoder(settings("float32", each)) for each in (False, True))
+    assert (compiled(scene) - plain(scene)).abs().max() < 1e-4
+
+
+@pytest.mark.exhaustive  # two minutes of a C++ compiler, unless its cache is full
 @pytest.mark.parametrize(("precision", "most"), [("float32", 1e-4), ("bfloat16", 1.0)])
 @torch.inference_mode()
 def test_compiled__same_as_uncompiled(scene: torch.Tensor, precision: str, most: float) -> None:

@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 import pytest
 import yaml
 from PIL import Image
+from torch.distributed import run as torchrun
 
 from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.coco.annotations import CocoAnnotations, rasterise
@@ -32,7 +33,7 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 TEXTS = dict(zip(NAMES, (page.read_text(encoding="utf-8") for page in PAGES), strict=True))
 PUBLISHED = (ROOT / "tests/data/published_commands.md").read_text()
 """Commands that tests/cli/test_published_commands.py parses and runs."""
-PROGRAMS = ("python", "bash", "pip", "conda", "wget", "mkdir", "cd")
+PROGRAMS = ("python", "bash", "pip", "conda", "wget", "mkdir", "cd", "torchrun", "srun")
 RECORD = "\n".join(
     f'{name}() {{ printf \'%s\\0\' {name} "$@" >> "$RECORD"; echo >> "$RECORD"; }}'
     for name in PROGRAMS
@@ -132,6 +133,32 @@ def check_bash(arguments: list[str]) -> None:
     subprocess.run(["bash", "-n", str(script)], check=True)
 
 
+def check_torchrun(arguments: list[str], patch: pytest.MonkeyPatch) -> None:
+    """torchrun's own parser takes its part, and the trainer is told of as many processes."""
+    given, unknown = torchrun.get_args_parser().parse_known_args(arguments)
+    assert not unknown
+    assert int(given.node_rank) < int(given.nnodes)
+    check_world(given.training_script_args, given.nnodes, given.nproc_per_node)
+    check_python([given.training_script, *given.training_script_args], patch)
+
+
+def check_srun(arguments: list[str], block: str, patch: pytest.MonkeyPatch) -> None:
+    """The job has as many tasks as the trainer has processes."""
+    job = dict(re.findall(r"^#SBATCH --([\w-]+)=(\S+)$", block, flags=re.MULTILINE))
+    assert job["job-name"] not in ("bash", "interactive")
+    assert job["ntasks-per-node"] == job["gpus-per-node"]
+    assert re.fullmatch(r"TERM@\d+", job["signal"])
+    option, program, *rest = arguments
+    assert (option, program) == ("--kill-on-bad-exit=1", "python")
+    check_world(rest, job["nodes"], job["ntasks-per-node"])
+    check_python(rest, patch)
+
+
+def check_world(arguments: list[str], nodes: str, per_node: str) -> None:
+    for flag, expected in (("--trainer.num_nodes", nodes), ("--trainer.devices", per_node)):
+        assert arguments[arguments.index(flag) + 1] == expected
+
+
 @pytest.mark.usefixtures("parse_only")
 @pytest.mark.parametrize("page", with_block("bash"))
 def test_shell_blocks__every_command_is_accepted(
@@ -146,6 +173,10 @@ def test_shell_blocks__every_command_is_accepted(
                 check_pip(arguments)
             elif program == "bash":
                 check_bash(arguments)
+            elif program == "torchrun":
+                check_torchrun(arguments, monkeypatch)
+            elif program == "srun":
+                check_srun(arguments, block, monkeypatch)
             elif program == "wget":
                 assert arguments[0].startswith("https://")
             elif program == "conda" and arguments[:2] == ["env", "create"]:

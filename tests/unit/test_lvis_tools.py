@@ -10,6 +10,7 @@ import pytest
 
 from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.dataset import lvis_add_filename, lvis_fix_minival_segm
+from no_time_to_train.dataset.lvis_documents import add_coco_fields
 from no_time_to_train.errors import InputError
 from tests.miniatures import lvis
 from tests.unit.coco_files import SQUARE, annotation, write_json
@@ -77,15 +78,23 @@ def test_add_filename__takes_what_is_there_and_says_what_is_not(
     ]
 
 
-def test_add_filename__a_url_wins_over_a_name_with_folders(tmp_path: Path) -> None:
-    image = {"id": 1, "coco_url": "http://host/val2017/1.jpg", "file_name": "val2017/1.jpg"}
-    assert lvis_add_filename.with_file_name(image)["file_name"] == "1.jpg"
-    image = {"id": 1, "file_name": "val2017/1.jpg"}
-    assert lvis_add_filename.with_file_name(image)["file_name"] == "val2017/1.jpg"
+def test_add_filename__takes_those_that_are_named(data: Path) -> None:
+    lvis_add_filename.main(["lvis_v1_val.json"])
+    assert [path.name for path in (data / "lvis").glob("*.json")] == ["lvis_v1_val.json"]
+    with pytest.raises(InputError, match=r"original has no val\.json; put the files of LVIS there"):
+        lvis_add_filename.main(["lvis_v1_train.json", "val.json"])
+    assert not (data / "lvis" / "lvis_v1_train.json").exists()
+
+
+def test_add_coco_fields__a_url_wins_over_a_name_with_folders(tmp_path: Path) -> None:
+    named = {"id": 1, "file_name": "val2017/1.jpg"}
+    images = [{**named, "coco_url": "http://host/val2017/2.jpg"}, dict(named)]
+    add_coco_fields({"images": images, "annotations": []}, tmp_path)
+    assert [image["file_name"] for image in images] == ["2.jpg", "val2017/1.jpg"]
 
 
 WRONG_ORIGINALS = {
-    "nothing": (None, r"original has none of lvis_v1_train\.json, .*name their folder"),
+    "nothing": (None, r"original has no lvis_v1_train\.json and no .*name their folder"),
     "no json": ("{", r"lvis_v1_val\.json: the json is cut off after 1 characters"),
     "a list": ("[]", r"lvis_v1_val\.json: expected an object, got a list"),
     "no images": ("{}", r'lvis_v1_val\.json: "images" must be a list of objects'),
@@ -210,7 +219,9 @@ def test_fix_minival__needs_no_val_where_masks_are_there(data: Path, name: str) 
     (folder / "lvis_v1_minival_just_bbox.json").unlink()
     (folder / "lvis_v1_val.json").rename(folder / name)
     lvis_fix_minival_segm.main([])
-    assert read(data / "lvis" / "lvis_v1_minival.json") == read(folder / name)
+    content = read(folder / name)
+    add_coco_fields(content, folder)
+    assert read(data / "lvis" / "lvis_v1_minival.json") == content
 
 
 def test_fix_minival__leaves_a_complete_file_as_it_is(

@@ -190,6 +190,10 @@ WRONG = {
         ["coco", "--folder", "work/{shot}"],
         "--folder 'work/{shot}' may have {split}, {number}, {shots} and {seed} in it",
     ),
+    "prepare": (
+        ["coco", "--prepare"],
+        "--prepare makes files of voc, lvis, lvis_minival; for coco there are none",
+    ),
     "config": (["coco", "--config", "none.yaml"], "none.yaml cannot be read (No such file"),
 }
 

@@ -120,6 +120,9 @@ def test_runner__devices_and_image_workers_change_nothing() -> None:
     assert len(calls()) == 1
     Runner().run([step("input", "output", *on_cpu, "--seed", "4")])
     assert len(calls()) == 2
+    limited = ("--trainer.limit_test_batches", "2")
+    Runner().run([step("input", "output", *on_cpu, "--seed", "4", *limited)])
+    assert len(calls()) == 3
 
 
 def test_runner__flags_of_another_stage_change_nothing() -> None:
@@ -196,12 +199,38 @@ def test_runner__what_was_interrupted_goes_on_unless_something_has_changed() -> 
     assert calls()[2:] == ["output --fail"]
 
 
-def test_runner__a_damaged_manifest_is_none(log: pytest.LogCaptureFixture) -> None:
+def test_runner__a_damaged_manifest_is_none() -> None:
     Runner().run([step()])
+    Path("output").write_text("by hand")
     Path(".output.manifest.json").write_text('{"settings": 3')
     Runner().run([step()])
     assert len(calls()) == 2
-    assert Path("output.kept1").read_text() == "a+"
+    assert Path("output.kept1").read_text() == "by hand"
+
+
+@pytest.mark.parametrize("text", ["by hand", "a+"])
+def test_runner__what_appears_after_a_failure_is_kept_unless_it_is_made_again_alike(
+    text: str,
+) -> None:
+    with pytest.raises(StepFailed):
+        Runner().run([step("input", "output", "--fail")])
+    Path("output").write_text(text)
+    Runner().run([step()])
+    assert Path("output").read_text() == "a+"
+    kept = {"by hand": ["output.kept1"], "a+": []}[text]
+    assert [name for name in os.listdir() if name.startswith("output.")] == kept
+
+
+@pytest.mark.parametrize("keeps_foreign", [True, False])
+def test_runner__an_older_output_is_replaced_also_after_a_failure(keeps_foreign: bool) -> None:
+    Runner().run([step(keeps_foreign=keeps_foreign)])
+    Path("input").write_text("b")
+    with pytest.raises(StepFailed):
+        Runner().run([step("input", "output", "--fail", keeps_foreign=keeps_foreign)])
+    assert Path("output").read_text() == "a+"
+    Runner().run([step(keeps_foreign=keeps_foreign)])
+    assert Path("output").read_text() == "b+"
+    assert not Path("output.kept1").exists()
 
 
 def test_dry_runner__says_what_would_run_and_runs_nothing(log: pytest.LogCaptureFixture) -> None:

@@ -139,7 +139,9 @@ def tell_classes(
     if data.categories:
         own, other = setup.datasets.fill_memory, setup.datasets.test
         if {*_wanted(own)} != {*_wanted(other)}:
-            findings.tell("classes", "dataset_cfgs.fill_memory and dataset_cfgs.test name others")
+            findings.tell(
+                "classes", "those of dataset_cfgs.fill_memory and dataset_cfgs.test differ"
+            )
 
 
 def _wanted(config: FillMemoryDataConfig | TestDataConfig) -> Sequence[str]:

@@ -16,12 +16,15 @@ from no_time_to_train.commands.outputs import LOG_FILES, named_inputs
 from no_time_to_train.config import TestMode, dinov2_side
 from no_time_to_train.memory.description import MemoryDescription
 from no_time_to_train.output_checks import output_checks
+from no_time_to_train.pl_wrapper.journal import UNFINISHED_RUNS
 from no_time_to_train.pl_wrapper.stages import STAGES
 
 RECORD_BYTES = 400
 """Of one instance in a list of results: its mask takes most of them."""
 PIXEL_BYTES = 1.5
 """Of a picture, in the formats that keep pixels."""
+PATCH_SIDE = 14
+"""Pixels, of the published encoders; of others memories are about as large."""
 OTHER_CHANNELS = 1024
 """Of a patch feature, where the encoder is of another package."""
 NEW_LOG = "version_N"
@@ -47,7 +50,11 @@ def check_outputs(
         folder = os.path.commonpath([path.parent for path in data.pictures])
         findings.tell("writes", f"{len(data.pictures)} pictures in {folder}{replaced}")
     findings.tell("writes", f"a log folder in {log}")
-    _check_space(findings, named, _sizes(setup, data, memory, named), data)
+    written = list(named.values())
+    if setup.mode is TestMode.test:
+        written.append(log / UNFINISHED_RUNS)  # where results are kept until the end
+    each = _bytes_of_output(setup, data, memory)
+    _check_space(findings, named, dict.fromkeys(written, each), data)
 
 
 def _named_outputs(setup: Setup) -> dict[str, Path]:
@@ -57,10 +64,8 @@ def _named_outputs(setup: Setup) -> dict[str, Path]:
     return row.outputs(setup.settings)
 
 
-def _sizes(
-    setup: Setup, data: Data, memory: MemoryDescription | None, named: Mapping[str, Path]
-) -> dict[Path, float]:
-    """Bytes that each output will take, about."""
+def _bytes_of_output(setup: Setup, data: Data, memory: MemoryDescription | None) -> float:
+    """About what the results or the memory will take."""
     bank, encoder = setup.model.memory_bank_cfg, setup.model.encoder_cfg
     preset = published_encoder(encoder.name)
     channels = preset.embed_dim if preset else OTHER_CHANNELS
@@ -68,15 +73,13 @@ def _sizes(
         channels = memory.size.channels
     if setup.mode is TestMode.test:
         per_image = setup.model.sam2_infer_cfgs.num_out_instance * RECORD_BYTES
-        each: float = data.samples * per_image
-    elif setup.mode is TestMode.fill_memory:
-        patches = (dinov2_side(encoder) // 14) ** 2 * data.samples * channels * 2
+        return data.samples * per_image
+    if setup.mode is TestMode.fill_memory:
+        patches = (dinov2_side(encoder) // PATCH_SIDE) ** 2 * data.samples * channels * 2
         table = bank.category_num * bank.length * channels * 8
-        each = table + min(patches, bank.patch_memory_mb * 2**20)
-    else:
-        extra = setup.model.sam2_infer_cfgs.kmeans_k + setup.model.sam2_infer_cfgs.n_pca_components
-        each = bank.category_num * channels * (4 * bank.length + 4 + 2 * (extra + 1))
-    return dict.fromkeys(named.values(), each)
+        return table + min(patches, bank.patch_memory_mb * 2**20)
+    extra = setup.model.sam2_infer_cfgs.kmeans_k + setup.model.sam2_infer_cfgs.n_pca_components
+    return bank.category_num * channels * (4 * bank.length + 4 + 2 * (extra + 1))
 
 
 def _check_space(
@@ -96,7 +99,7 @@ def _check_space(
         need, left = bytes_in_words(wanted[device]), bytes_in_words(free)
         findings.tell("space", f"up to {need} in {folder}, where {left} are free")
         if free < wanted[device]:
-            what = " and ".join(named) or "the pictures"
+            what = " and ".join(named) or "what this run writes"
             findings.refuse(
                 f"{what} can take {need}, and the disk of {folder} has {left} left; make room or "
                 "choose another place"

@@ -41,11 +41,13 @@ def decide(step: Step, checksums: Checksums, to_be_made: Collection[Path] = ()) 
     if manifest is not None:
         checksums.learn(manifest.inputs)
         checksums.learn(manifest.outputs)
-        if not manifest.complete:
-            same = _difference(step, manifest, checksums, to_be_made) is None
-            return Decision(True, "it has not come to its end", resumes=same and step.resumes)
     missing = [path for path in step.outputs if not path.exists()]
     foreign = _foreign(step, manifest, checksums)
+    is_used = bool(foreign and step.keeps_foreign and not missing)
+    if manifest is not None and not manifest.complete and not is_used:
+        same = _difference(step, manifest, checksums, to_be_made) is None
+        resumes = same and step.resumes
+        return Decision(True, "it has not come to its end", foreign, resumes)
     if missing:
         return Decision(True, f"{missing[0]} is missing" if manifest else "", foreign)
     if manifest is None or foreign:
@@ -62,7 +64,7 @@ def _of_foreign(step: Step, manifest: Manifest | None, foreign: tuple[Path, ...]
 
 
 def _foreign(step: Step, manifest: Manifest | None, checksums: Checksums) -> tuple[Path, ...]:
-    """The outputs that are not as a manifest says."""
+    """The outputs that are not as a manifest says: as made, or as they were before."""
     there = [path for path in step.outputs if path.is_file()]
     if manifest is None:
         return tuple(there) or tuple(path for path in step.outputs if path.exists())

@@ -16,7 +16,11 @@ from no_time_to_train.commands.pipeline.step import Step
 from no_time_to_train.files import atomic_write, sha256
 
 WITHOUT_EFFECT = (
-    "--trainer.",
+    *(
+        f"--trainer.{name}"
+        for name in ("devices", "accelerator", "num_nodes", "strategy", "logger", "callbacks")
+    ),
+    *("--trainer.enable_progress_bar", "--trainer.default_root_dir"),
     "--model.init_args.data_load_cfgs.",
     "--resume",
     "--device",
@@ -45,7 +49,7 @@ class Manifest:
     inputs: dict[str, FileRecord]
     """By what they are."""
     outputs: dict[str, FileRecord]
-    """By name; empty while the step runs."""
+    """By name; while the step runs, those that it will replace."""
     complete: bool
     """Whether the step came to its end."""
 
@@ -115,7 +119,7 @@ def _records(content: Any) -> dict[str, FileRecord]:
 
 def write_manifest(step: Step, checksums: Checksums, complete: bool) -> None:
     """Say what the outputs of a step are made from; before the step, and again when it is done."""
-    outputs = {path.name: path for path in step.outputs} if complete else {}
+    outputs = {path.name: path for path in step.outputs}
     inputs = checksums.records(step.inputs)
     manifest = Manifest(settings_of_step(step), inputs, checksums.records(outputs), complete)
     with atomic_write(manifest_of(step.outputs[0]), is_result=False) as file:

@@ -7,11 +7,11 @@ import os
 import shlex
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from no_time_to_train import termination
+from no_time_to_train import stepwise, termination
 from no_time_to_train.commands.pipeline.command_lines import ROOT
 from no_time_to_train.commands.pipeline.decision import Decision, decide
 from no_time_to_train.commands.pipeline.manifest import Checksums, write_manifest
@@ -80,16 +80,26 @@ class Runner:
                 self._run(step, decision)
 
     def _run(self, step: Step, decision: Decision) -> None:
-        for path in decision.set_aside:
-            logger.info("# %s is kept as %s", path, _set_aside(path))
+        kept = {path: _set_aside(path) for path in decision.set_aside}
+        for path, place in kept.items():
+            logger.info("# %s is kept as %s", path, place)
         write_manifest(step, self._checksums, complete=False)
         code = self._exit_code(command(step, decision)) or _missing(step)
         if code == 0:
             write_manifest(step, self._checksums, complete=True)
+            self._remove_same(kept)
             termination.name_written(step.outputs)
         _heed_signal(code)
         if code:
             raise StepFailed(step, code)
+
+    def _remove_same(self, kept: Mapping[Path, Path]) -> None:
+        """Remove what was kept and then made again alike, as where a run was killed just then."""
+        for path, place in kept.items():
+            made, before = self._checksums.record(path), self._checksums.record(place)
+            if made and before and made.sha256 == before.sha256:
+                place.unlink()
+                logger.info("# %s is the same as before, and %s is removed", path, place)
 
     def call(self, words: Sequence[str]) -> None:
         """Run a command that makes no files; it says itself what is wrong."""
@@ -97,11 +107,11 @@ class Runner:
         _heed_signal(self._exit_code(words))
 
     def _exit_code(self, words: Sequence[str]) -> int:
-        termination.begin_steps()  # from now on a signal leaves time to end the command
+        stepwise.begin()  # from now on a signal leaves time to end the command
         try:
             process = subprocess.Popen(words, env=self._environment)
         except OSError as error:
-            termination.end_steps()
+            stepwise.end()
             raise InputError(
                 f"{words[0]} cannot be started ({error.strerror}); name the interpreter in "
                 "the environment variable PYTHON"
@@ -117,7 +127,7 @@ def _await(process: subprocess.Popen[bytes]) -> int:
     while True:
         with suppress(subprocess.TimeoutExpired):
             return process.wait(POLL_SECONDS)
-        if not termination.stop_wanted():
+        if not stepwise.stop_wanted():
             since = time.monotonic()
         elif time.monotonic() - since >= asked * STOP_SECONDS:
             process.terminate()
@@ -132,9 +142,9 @@ def _heed_signal(code: int) -> None:
     """
     if code > 128:
         time.sleep(2 * POLL_SECONDS)
-    if termination.stop_wanted():
-        termination.stop_here()
-    termination.end_steps()
+    if stepwise.stop_wanted():
+        stepwise.stop_here()
+    stepwise.end()
 
 
 def _missing(step: Step) -> int:
