@@ -26,6 +26,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from no_time_to_train import stepwise
 from no_time_to_train.rank_links import RankLinks
 
 SIGNALS = {
@@ -61,13 +62,7 @@ _ranks: list[subprocess.Popen[Any]] = []
 _links: RankLinks | None = None
 _wakeup: socket.socket | None = None
 _first_signal: float | None = None
-_in_steps = False
-_stop = threading.Event()
-"""The step at hand is to be the last."""
-_stopped = threading.Event()
-"""It was, and what it made is kept."""
 _waiting_for_step = False
-_describe_kept: Callable[[], str] | None = None
 
 
 # --- What a command that writes files uses.
@@ -112,44 +107,6 @@ def replace(source: Path, target: Path, name: Path | None) -> None:
 def name_written(paths: Iterable[Path]) -> None:
     """Have the sentence at the end name files that another process has written."""
     _written.extend(paths)
-
-
-# --- What a command uses that works in steps, and keeps what each has made.
-
-
-def begin_steps() -> None:
-    """Let the step at hand end, from now on, before a signal ends the process."""
-    global _in_steps
-    _stop.clear()
-    _stopped.clear()
-    _in_steps = True
-
-
-def stop_wanted() -> bool:
-    """Whether the last step was the last one; then `stop_here` is to be called."""
-    return _stop.is_set()
-
-
-def stop_here() -> None:
-    """Wait for the end of the process, now that all is kept."""
-    _stopped.set()
-    time.sleep(FINISH_SECONDS)
-
-
-def end_steps() -> None:
-    """Let signals end the process at once again."""
-    global _in_steps
-    _in_steps = False
-
-
-def describe_kept(describe: Callable[[], str] | None) -> None:
-    """Add something to the sentence at the end.
-
-    Args:
-        describe: What is kept, and how to go on; empty where nothing is.
-    """
-    global _describe_kept
-    _describe_kept = describe
 
 
 # --- What an entry point uses.
@@ -272,10 +229,10 @@ def _watch(reader: socket.socket) -> None:
 def _finish_step(reader: socket.socket, number: int) -> None:
     """Wait for the steps at hand of all ranks; not if one fails, or another signal comes."""
     global _waiting_for_step, _first_signal
-    if not _in_steps:
+    if not stepwise.are_running():
         return
     _waiting_for_step = True
-    _stop.set()
+    stepwise.ask_to_stop()
     for process in _ranks:
         process.terminate()
     if _links and _links.rank == 0:
@@ -283,8 +240,7 @@ def _finish_step(reader: socket.socket, number: int) -> None:
     begun, told = time.monotonic(), False
     while (seconds := time.monotonic() - begun) < STEP_SECONDS and _ranks_work():
         if select.select([reader], [], [], POLL_SECONDS / 10)[0]:
-            reader.recv(4096)
-            if seconds > REPEAT_SECONDS:
+            if SIGNALS.intersection(reader.recv(4096)) and seconds > REPEAT_SECONDS:
                 break
         if seconds > REPEAT_SECONDS and not told and is_first_rank():
             told = True
@@ -296,12 +252,12 @@ def _finish_step(reader: socket.socket, number: int) -> None:
 def _ranks_work() -> bool:
     """Whether a step has not ended yet, and no rank has failed."""
     codes = [process.poll() for process in _ranks]
-    if any(code and abs(code) % 128 not in SIGNALS for code in codes):
+    if any(code and not SIGNALS & {code - 128, -code} for code in codes):
         return False
     failed = _links.ended() if _links and _links.rank == 0 else None
     if failed and (failed[1] or 0) - 128 not in SIGNALS:
         return False
-    return (_in_steps and not _stopped.is_set()) or None in codes or _linked_ranks()
+    return stepwise.are_running() or None in codes or _linked_ranks()
 
 
 def _check_ranks(reader: socket.socket | None = None) -> None:
@@ -331,7 +287,7 @@ def _end(code: int, cause: str | None, speaks: bool | None = None) -> NoReturn:
     """Leave nothing unfinished, and end; runs in the thread that watches."""
     _lock.acquire(timeout=LOCK_SECONDS)
     if cause and (is_first_rank() if speaks is None else speaks):
-        more = f"; {_what_was_written()}{_what_is_kept()}" if is_first_rank() else ""
+        more = f"; {_what_was_written()}{stepwise.what_is_kept()}" if is_first_rank() else ""
         _print(f"error: {cause}{more}\n")
     _exit(code)
 
@@ -372,13 +328,6 @@ def _what_was_written() -> str:
     if len(_written) > len(names):
         names.append(f"and {len(_written) - len(names)} more")
     return f"written before that: {', '.join(names)}"
-
-
-def _what_is_kept() -> str:
-    with suppress(OSError):
-        if _describe_kept is not None and (text := _describe_kept()):
-            return f"; {text}"
-    return ""
 
 
 def _signal_name(number: int) -> str:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 LOG_FILES = ("config.yaml", "metrics.json", "metrics.csv")
 """In the log folder; an older metrics.csv is removed by the logger, also where it logs nothing."""
-VERSIONS_OF = ("no-time-to-train", "torch", "torchvision", "lightning", "numpy", "pycocotools")
+VERSIONS_OF = (
+    *("no-time-to-train", "torch", "torchvision", "lightning", "numpy", "pycocotools"),
+    "faster-coco-eval",
+)
 
 
 def named_inputs(settings: Any) -> dict[str, Path | list[Path]]:

@@ -233,10 +233,10 @@ class UnfinishedRun:
 
 
 def unfinished_runs(parent: Path) -> list[UnfinishedRun]:
-    """All of a folder, those with most samples first."""
+    """All of a folder."""
     with suppress(OSError):
         found = [UnfinishedRun.read(folder) for folder in sorted(parent.iterdir())]
-        return sorted((run for run in found if run), key=lambda run: -run.count())
+        return [run for run in found if run]
     return []
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from no_time_to_train import termination
+from no_time_to_train import stepwise
 from no_time_to_train.distributed import gather_everywhere
 from no_time_to_train.errors import InputError
 from no_time_to_train.pl_wrapper.journal import (
@@ -87,6 +87,7 @@ class Resumption(Callback):
         """
         runs = unfinished_runs(self.folder)
         same = [run for run in runs if run.identity.key == self.identity.key]
+        same.sort(key=UnfinishedRun.count, reverse=True)
         if resume and same:
             self._take_up(same)
         elif resume:
@@ -143,8 +144,8 @@ class Resumption(Callback):
         if self.remaining[trainer.global_rank :: trainer.world_size]:
             self.stage.journal = Journal(folder, trainer.global_rank, self.stage.keep_seconds)
         if trainer.is_global_zero:
-            termination.describe_kept(self._describe_kept)
-        termination.begin_steps()
+            stepwise.describe_kept(self._describe_kept)
+        stepwise.begin()
 
     def on_test_batch_start(self, *_: Any) -> None:
         """End here where a signal came while the batch was read."""
@@ -155,16 +156,16 @@ class Resumption(Callback):
         self._stop_where_wanted()
 
     def _stop_where_wanted(self) -> None:
-        if termination.stop_wanted():
+        if stepwise.stop_wanted():
             self.stage.settle()
             self._flush()
-            termination.stop_here()
+            stepwise.stop_here()
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close it, before the ranks' results are gathered."""
         self.stage.settle()
         self._close()
-        termination.end_steps()
+        stepwise.end()
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -175,7 +176,7 @@ class Resumption(Callback):
             self._flush()
         with suppress(InputError):
             self._close()
-        termination.end_steps()
+        stepwise.end()
         if text := self._describe_kept():
             logger.info("%s", text)
         if self._run is not None:
@@ -206,7 +207,7 @@ class Resumption(Callback):
         """Remove what was kept, now that all is stored, and earlier runs that have no more."""
         if self._run is None:
             return
-        termination.describe_kept(None)
+        stepwise.describe_kept(None)
         self._run.remove()
         done = set(self.positions)
         for run in unfinished_runs(self.folder):

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORLD = 3
 RANK = """
 import os, pathlib, pickle, sys, time
-from no_time_to_train import rank_links, termination
+from no_time_to_train import rank_links, stepwise, termination
 
 RANK, WORLD = int(os.environ["SLURM_PROCID"]), {world}
 
@@ -40,12 +40,12 @@ def main():
 termination.run(main)
 """
 SLEEP = "time.sleep(60)"
-STEPS = """termination.begin_steps()
-    while not termination.stop_wanted():
+STEPS = """stepwise.begin()
+    while not stepwise.stop_wanted():
         time.sleep(0.05)
     time.sleep({seconds})
     pathlib.Path(f"finished{{RANK}}").touch()
-    termination.stop_here()"""
+    stepwise.stop_here()"""
 GONE = "has gone without a word: it was killed, or its machine has stopped"
 
 

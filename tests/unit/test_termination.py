@@ -249,3 +249,70 @@ def test_ranks__fail_together_without_another_word(
     process, pid = start_ranks(tmp_path, first, other)
     assert end(process) == (code, "")
     assert_gone(pid)
+
+
+STEPPING = """
+from no_time_to_train import stepwise
+def main():
+    stepwise.describe_kept(lambda: f"{len(list(pathlib.Path('.').iterdir()))} steps are kept")
+    stepwise.begin()
+    for step in range(9):
+        ready()
+        time.sleep(%s)
+        pathlib.Path(str(step)).touch()
+        if stepwise.stop_wanted():
+            stepwise.stop_here()
+"""
+WAITING = "finishing what is at hand; another signal ends it at once\n"
+
+
+def test_steps__a_signal_lets_the_one_at_hand_end(tmp_path: Path) -> None:
+    process = start(tmp_path, STEPPING % 0.5)
+    process.send_signal(signal.SIGUSR1)
+    expected = "error: stopped by SIGUSR1; nothing was written; 1 steps are kept\n"
+    assert end(process) == (138, expected)
+
+
+def test_steps__a_second_signal_does_not_wait(tmp_path: Path) -> None:
+    process = start(tmp_path, STEPPING % 60)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert process.stderr.readline() == WAITING
+    process.send_signal(signal.SIGINT)
+    expected = "error: stopped by SIGINT; nothing was written; 0 steps are kept\n"
+    assert end(process) == (130, expected)
+
+
+def test_steps__one_without_end_is_not_waited_for(tmp_path: Path) -> None:
+    process = start(tmp_path, f"termination.STEP_SECONDS = 0.2{STEPPING % 60}")
+    process.terminate()
+    expected = "error: stopped by SIGTERM; nothing was written; 0 steps are kept\n"
+    assert end(process) == (143, expected)
+
+
+STEPPING_RANK = (
+    "(stepwise.begin(), time.sleep(%s), open('1', 'w'), stepwise.stop_wanted() or sys.exit(3), "
+    "stepwise.stop_here())"
+)
+
+
+@pytest.mark.parametrize("receiver", [0, 1])
+def test_steps__those_of_all_ranks_end(tmp_path: Path, receiver: int) -> None:
+    head = "from no_time_to_train import stepwise; import os, sys, time"
+    other = STEPPING_RANK % 2
+    first = (
+        "stepwise.describe_kept(lambda: f'{len(os.listdir())} are kept'); stepwise.begin(); "
+        "[time.sleep(0.1) for _ in iter(stepwise.stop_wanted, True)]; open('rank 0', 'w'); "
+        "stepwise.stop_here()"
+    )
+    body = f"from no_time_to_train import stepwise{RANKS}".replace("sys.argv[1]", repr(other))
+    body = body.replace("import os, sys, time;", f"{head};").replace("    %s\n", f"    {first}\n")
+    process = start(tmp_path, body)
+    assert process.stdout is not None
+    pids = [process.pid, int(process.stdout.readline())]
+    os.kill(pids[receiver], signal.SIGTERM)
+    code, err = end(process)
+    cause = ["stopped by SIGTERM", "rank 1 was stopped by SIGTERM"][receiver]
+    expected = f"error: {cause}; rank 0 had written nothing; 2 are kept"
+    assert (code, err.splitlines()[-1]) == (143, expected)
+    assert_gone(pids[1])

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from no_time_to_train import termination
+from no_time_to_train import stepwise, termination
 from no_time_to_train.commands.pipeline.command_lines import ROOT
 from no_time_to_train.commands.pipeline.decision import Decision, decide
 from no_time_to_train.commands.pipeline.manifest import Checksums, write_manifest
@@ -107,11 +107,11 @@ class Runner:
         _heed_signal(self._exit_code(words))
 
     def _exit_code(self, words: Sequence[str]) -> int:
-        termination.begin_steps()  # from now on a signal leaves time to end the command
+        stepwise.begin()  # from now on a signal leaves time to end the command
         try:
             process = subprocess.Popen(words, env=self._environment)
         except OSError as error:
-            termination.end_steps()
+            stepwise.end()
             raise InputError(
                 f"{words[0]} cannot be started ({error.strerror}); name the interpreter in "
                 "the environment variable PYTHON"
@@ -127,7 +127,7 @@ def _await(process: subprocess.Popen[bytes]) -> int:
     while True:
         with suppress(subprocess.TimeoutExpired):
             return process.wait(POLL_SECONDS)
-        if not termination.stop_wanted():
+        if not stepwise.stop_wanted():
             since = time.monotonic()
         elif time.monotonic() - since >= asked * STOP_SECONDS:
             process.terminate()
@@ -142,9 +142,9 @@ def _heed_signal(code: int) -> None:
     """
     if code > 128:
         time.sleep(2 * POLL_SECONDS)
-    if termination.stop_wanted():
-        termination.stop_here()
-    termination.end_steps()
+    if stepwise.stop_wanted():
+        stepwise.stop_here()
+    stepwise.end()
 
 
 def _missing(step: Step) -> int:

@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NoReturn
 
-from no_time_to_train import termination
+from no_time_to_train import stepwise, termination
 from no_time_to_train.commands import runs
 from no_time_to_train.commands.pipeline.command_lines import STAGE, python
 from no_time_to_train.commands.pipeline.plan import Plan
@@ -32,7 +32,7 @@ class Session:
             again: The command line that goes on where one stops.
         """
         self._runner, self._again = runner, again
-        termination.describe_kept(lambda: f"this goes on from there: {again}")
+        stepwise.describe_kept(lambda: f"this goes on from there: {again}")
 
     def prepare(self, steps: Iterable[Step]) -> None:
         """Make the files that all runs need; leaves with an exit code where that fails."""
