@@ -88,7 +88,8 @@ def _listed(*splits: str) -> dict[str, Path]:
 
 COCO_TRAIN = Images("coco/annotations/instances_train2017.json", "coco/train2017")
 COCO_VAL = Images("coco/annotations/instances_val2017.json", "coco/val2017")
-LVIS_TRAIN = Images("lvis/lvis_v1_train.json", "coco/allimages")
+LVIS_IMAGES = "coco/allimages"
+LVIS_TRAIN = Images("lvis/lvis_v1_train.json", LVIS_IMAGES)
 VOC_DEVKIT = "pascal_voc/VOCdevkit"
 VOC_IMAGES = f"{VOC_DEVKIT}/allimages"
 VOC_TOOLS = (
@@ -111,6 +112,7 @@ VOC_TOOLS = (
     ),
 )
 LVIS_TOOLS = (
+    Tool("lvis_images.py", ("{root}/coco",), (), (LVIS_IMAGES,)),
     *(
         Tool("lvis_add_filename.py", (name,), (f"lvis/original/{name}",), (f"lvis/{name}",))
         for name in ("lvis_v1_train.json", "lvis_v1_val.json")
@@ -177,7 +179,7 @@ BENCHMARKS = {
         title="LVIS",
         splits=_listed(*(f"lvis{frequency}" for frequency in FREQUENCIES)),
         train=LVIS_TRAIN,
-        test=Images("lvis/lvis_v1_val.json", "coco/allimages"),
+        test=Images("lvis/lvis_v1_val.json", LVIS_IMAGES),
         config="no_time_to_train/pl_configs/matching_lvis_allClass.yaml",
         metrics="lvis",
         shots=(10,),
@@ -194,7 +196,7 @@ BENCHMARKS = {
         title="LVIS minival",
         splits=_listed(*(f"lvis_minival{frequency}" for frequency in FREQUENCIES)),
         train=LVIS_TRAIN,
-        test=Images("lvis/lvis_v1_minival.json", "coco/allimages"),
+        test=Images("lvis/lvis_v1_minival.json", LVIS_IMAGES),
         config="no_time_to_train/pl_configs/matching_lvis_allClass.yaml",
         metrics="lvis",
         shots=(10,),

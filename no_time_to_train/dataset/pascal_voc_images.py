@@ -9,18 +9,14 @@ are there stay; a folder allimages beside the devkit is linked to as a whole.
 from __future__ import annotations
 
 import argparse
-import filecmp
 import logging
-import os
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from no_time_to_train.dataset.image_links import bring_together, images_in, link
 from no_time_to_train.dataset.pascal_voc import years_of
 from no_time_to_train.dataset.script_entry import run_script
 from no_time_to_train.errors import InputError
-from no_time_to_train.files import atomic_write
-from no_time_to_train.output_checks import check_writable
 
 NAME = "allimages"
 
@@ -41,60 +37,17 @@ def gather_images(devkit: Path) -> Path:
             is changed then.
     """
     folder, beside = devkit / NAME, devkit.parent / NAME
-    if beside.is_dir() and not folder.exists() and _link(beside, folder):
+    if beside.is_dir() and not folder.exists() and link(beside, folder):
         logger.info("%s is now a link to %s", folder, beside)
-    sources = list(_sources(devkit))
+    folders = [devkit / f"VOC{year}" / "JPEGImages" for year in years_of(devkit)]
+    sources = [path for each in folders for path in images_in(each)]
     if not sources and not folder.is_dir():
         raise InputError(
             f"{devkit} has no images (VOC2007/JPEGImages, VOC2012/JPEGImages); unpack the archives "
             "of Pascal VOC there"
         )
-    missing = [path for path in sources if not _is_there(path, folder / path.name)]
-    check_writable(folder / f".{NAME}", "the folder of all images,")
-    for path in missing:
-        _provide(path, folder / path.name)
-    logger.info("%s: %d images, %d of them new", folder, len(sources), len(missing))
+    bring_together(sources, folder)
     return folder
-
-
-def _sources(devkit: Path) -> Iterator[Path]:
-    for year in years_of(devkit):
-        folder = devkit / f"VOC{year}" / "JPEGImages"
-        if folder.is_dir():
-            yield from sorted(path for path in folder.iterdir() if path.suffix == ".jpg")
-
-
-def _is_there(source: Path, target: Path) -> bool:
-    """Whether the folder has this image; a link that leads nowhere counts as none."""
-    if not target.exists():
-        return False
-    if target.samefile(source) or filecmp.cmp(source, target):
-        return True
-    raise InputError(
-        f"{target} is another file than {source}, and is not overwritten; move one of them away"
-    )
-
-
-def _provide(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not _link(source, target):
-        with atomic_write(target, "wb", is_result=False) as file, source.open("rb") as content:
-            shutil.copyfileobj(content, file)
-        shutil.copystat(source, target)  # equal times spare the next run the comparison
-
-
-def _link(source: Path, target: Path) -> bool:
-    """Make a link, relative so that the data set can be moved; False where there can be none."""
-    path = os.path.relpath(source.resolve(), target.parent.resolve())
-    try:
-        if target.is_symlink():
-            target.unlink()
-        target.symlink_to(path)
-    except FileExistsError:
-        return True  # another run has just made it
-    except OSError:
-        return False
-    return True
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from no_time_to_train.coco.annotations import CocoAnnotations
-from no_time_to_train.dataset import lvis_add_filename, lvis_fix_minival_segm
+from no_time_to_train.dataset import lvis_add_filename, lvis_fix_minival_segm, lvis_images
 from no_time_to_train.dataset.lvis_documents import add_coco_fields
 from no_time_to_train.errors import InputError
 from tests.miniatures import lvis
@@ -248,3 +248,29 @@ def test_fix_minival__does_not_write_over_boxes(data: Path) -> None:
     (data / "lvis" / "original" / "lvis_v1_minival_just_bbox.json").rename(path)
     with pytest.raises(InputError, match="would replace --minival"):
         lvis_fix_minival_segm.main([])
+
+
+def coco_with(folder: Path, **images: bytes) -> Path:
+    for part, content in images.items():
+        (folder / "coco" / part).mkdir(parents=True)
+        (folder / "coco" / part / f"{part}.jpg").write_bytes(content)
+    return folder / "coco"
+
+
+def test_lvis_images__both_parts_in_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATASETS_ROOT", str(tmp_path))
+    coco = coco_with(tmp_path, train2017=b"a", val2017=b"b")
+    lvis_images.main([])
+    lvis_images.main([str(coco)])
+    links = sorted((coco / "allimages").iterdir())
+    assert [path.read_bytes() for path in links] == [b"a", b"b"]
+    assert all(path.is_symlink() for path in links)
+
+
+def test_lvis_images__says_what_is_missing(tmp_path: Path) -> None:
+    coco = coco_with(tmp_path, val2017=b"b")
+    with pytest.raises(InputError, match="train2017 is no folder; LVIS has images of both"):
+        lvis_images.main([str(coco)])
+    assert not (coco / "allimages").exists()
