@@ -117,7 +117,8 @@ class Resumption(Callback):
 
     def _refuse_changed(self, runs: Sequence[UnfinishedRun]) -> None:
         for run in runs:
-            if (run.identity.stage, run.outputs) == (self.identity.stage, self._outputs):
+            alike = (run.identity.stage, run.outputs) == (self.identity.stage, self._outputs)
+            if alike and run.count():
                 raise InputError(
                     f"--resume: since the unfinished run in {run.folder} ({run.count()} of "
                     f"{run.samples} {self.stage.unit}), these have changed: "
@@ -141,7 +142,13 @@ class Resumption(Callback):
         here = {"folder": self._run.folder} if self._run else {}
         folder = gather_everywhere(here)["folder"]
         self.count = LineCounter(folder, len(self.earlier))
-        if self.remaining[trainer.global_rank :: trainer.world_size]:
+        if not folder.is_dir():
+            logger.warning(
+                "Rank %d does not see %s, so that what it finishes is not kept for --resume; put "
+                "trainer.logger.save_dir where all machines see it",
+                *(trainer.global_rank, folder),
+            )
+        elif self.remaining[trainer.global_rank :: trainer.world_size]:
             self.stage.journal = Journal(folder, trainer.global_rank, self.stage.keep_seconds)
         if trainer.is_global_zero:
             stepwise.describe_kept(self._describe_kept)
