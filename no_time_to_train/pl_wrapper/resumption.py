@@ -135,6 +135,7 @@ class Resumption(Callback):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the file of this rank."""
+        stepwise.describe_kept(self._describe_kept)
         if trainer.is_global_zero and self._run is None:
             self._run = UnfinishedRun.create(
                 self.folder, self.identity, self._outputs, len(self.positions)
@@ -150,8 +151,6 @@ class Resumption(Callback):
             )
         elif self.remaining[trainer.global_rank :: trainer.world_size]:
             self.stage.journal = Journal(folder, trainer.global_rank, self.stage.keep_seconds)
-        if trainer.is_global_zero:
-            stepwise.describe_kept(self._describe_kept)
         stepwise.begin()
 
     def on_test_batch_start(self, *_: Any) -> None:
