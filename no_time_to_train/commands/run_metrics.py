@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,17 +36,30 @@ def read_run_metrics(path: Path) -> RunMetrics:
         content = load_json(path)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    if not isinstance(content, dict) or "images_of_data_set" not in content:
+    if not isinstance(content, dict) or not all(
+        key in content and is_sound(content[key]) for key, is_sound in FIELDS.items()
+    ):
         raise InputError(f"{path} is not the metrics.json of a `test` run; its log folder has it")
     is_part = content["images"] < content["images_of_data_set"]
-    if is_part and content.get("image_ids") is None:
+    image_ids = content.get("image_ids")
+    if is_part and not _is_list_of((int, str), image_ids):
         raise InputError(
             f"{path} does not say which {content['images']} of "
             f"{content['images_of_data_set']} images ran; repeat the run with this version"
         )
     return RunMetrics(
-        path,
-        content["image_ids"] if is_part else None,
-        content["limited_by"],
-        content.get("bad_images") or (),
+        path, image_ids if is_part else None, content["limited_by"], content["bad_images"]
     )
+
+
+def _is_list_of(kinds: type | tuple[type, ...], value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, kinds) for each in value)
+
+
+FIELDS: dict[str, Callable[[Any], bool]] = {
+    "images": lambda value: isinstance(value, int),
+    "images_of_data_set": lambda value: isinstance(value, int),
+    "limited_by": lambda value: value is None or isinstance(value, str),
+    "bad_images": lambda value: _is_list_of(dict, value),
+}
+"""What is read of it, and how it must be."""

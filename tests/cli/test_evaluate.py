@@ -252,7 +252,8 @@ def test_made_up_benchmark__gives_what_the_run_itself_measured(
 
 
 def test_results__of_another_run_than_its_metrics_are_one_line(data_set: Path) -> None:
-    metrics = {"images": 1, "images_of_data_set": 2, "image_ids": [3], "limited_by": "a limit"}
+    metrics = {"images": 1, "images_of_data_set": 2, "image_ids": [3]}
+    metrics |= {"limited_by": "a limit", "bad_images": []}
     Path("metrics.json").write_text(json.dumps(metrics))
     arguments = (*RESULTS, "--run", "metrics.json")
     refused = evaluate([found(7)], *arguments)
@@ -263,3 +264,6 @@ def test_results__of_another_run_than_its_metrics_are_one_line(data_set: Path) -
     Path("metrics.json").write_text(json.dumps(metrics))
     refused = evaluate([found(3)], *arguments)
     assert_one_line(refused, "metrics.json does not say which 1 of 2 images ran", "repeat the run")
+    Path("metrics.json").write_text(json.dumps(metrics | {"bad_images": 3}))
+    refused = evaluate([found(3)], *arguments)
+    assert_one_line(refused, "metrics.json is not the metrics.json of a `test` run")

@@ -218,6 +218,22 @@ def test_pascal_split__numbers_are_those_of_pycocotools(
         assert in_table(output, numbers["nAP50"] or 0)
 
 
+@pytest.mark.exhaustive
+def test_launch_pascal_split__all_splits_in_one_table(
+    working_folder: Path, warm_python: str
+) -> None:
+    splits = [f"pascal_voc_split_{number}" for number in (1, 2, 3)]
+    names = sorted({name for split in splits for name in class_names(split)})
+    voc.write(working_folder / "data", shots=1, names=names)
+    variables = {"SHOTS": "1", "GPUS": "cpu", "SAM_CHECKPOINT": DEMO_SAM}
+    output = run(warm_python, "scripts/launch_pascal_split.sh", **variables)
+    truth = "data/pascal_voc/annotations/voc07_test.json"
+    for split in splits:
+        results = f"work_dirs/{split}_seed33/1shot/results.json"
+        expected = average_precision(truth, results, class_names(split), "bbox")
+        assert in_table(output, expected["AP50"])
+
+
 def test_pascal_voc_box_to_segmentation__masks_are_made_once(
     working_folder: Path, warm_python: str
 ) -> None:
@@ -311,7 +327,7 @@ def mean_iou(maps: list[tuple[np.ndarray, np.ndarray]], classes: int) -> float:
 @pytest.mark.parametrize(
     "shots", ["1", pytest.param("1 5", marks=pytest.mark.exhaustive)], ids=["1", "all"]
 )
-def test_semantic_pipeline__numbers_are_those_of_label_maps(
+def test_semantic_pipeline__numbers_are_those_of_label_maps_and_a_second_run_does_nothing(
     shots: str, working_folder: Path, warm_python: str
 ) -> None:
     names = class_names("coco_semantic_split_2")
@@ -331,23 +347,13 @@ def test_semantic_pipeline__numbers_are_those_of_label_maps(
         call = (warm_python, "scripts/launch_coco_semantic_eval.sh")
         printed = run(*call, with_stages=False, code=2, SHOTS=number)
         assert re.search(rf"^mIoU +{expected:.4f}$", printed, flags=re.MULTILINE)
-
-
-def test_semantic_pipeline__a_second_run_does_nothing_again(
-    working_folder: Path, warm_python: str
-) -> None:
-    names = class_names("coco_semantic_split_1")
-    coco.write(working_folder / "data", targets=1, references=names)
-    call = ("scripts/few_shot_coco_semantic_pipeline.sh", "1", "cpu")
-    run(warm_python, *call, SHOTS="1")
-    folder = working_folder / "work_dirs" / "coco_semantic_1_seed42" / "1shot"
-    made = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-    output = run(warm_python, *call, SHOTS="1")
-    skipped = [line for line in output.splitlines() if ": skipped, " in line]
-    assert [line.split(":")[0] for line in skipped] == [
-        *("# sample", "# fill", "# postprocess", "# test", "# evaluate"),
-    ]
-    changed = {path.name for path in made if path.stat().st_mtime_ns != made[path]}
+    files = [path for path in Path("work_dirs").rglob("*") if path.is_file()]
+    made = {path: path.stat().st_mtime_ns for path in files}
+    again = run(warm_python, script, "2", "cpu", SHOTS=shots)
+    skipped = re.findall(r"^# (\w+): skipped, ", again, flags=re.MULTILINE)
+    steps = ["sample", "fill", "postprocess", "test", "evaluate"]
+    assert skipped == steps * len(shots.split())
+    changed = {path.name for path in files if path.stat().st_mtime_ns != made[path]}
     assert changed == {"runs.json"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,9 @@ def test_uneven_references__means_are_those_of_what_each_class_has(uneven: Path)
 
 def test_uneven_references__two_processes_give_what_one_gives(uneven: Path) -> None:
     assert fill(*FILL).code == 0
-    printed = run(*FILL, "--model.test_mode", "fill_memory", "--out_path", "two.pth", *TWO)
+    printed = run(
+        sys.executable, *FILL, "--model.test_mode", "fill_memory", "--out_path", "two.pth", *TWO
+    )
     assert printed.count(TOO_FEW) == 1
     one, two = state_of("filled.pth"), state_of("two.pth")
     assert one.keys() == two.keys()

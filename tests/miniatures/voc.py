@@ -43,18 +43,19 @@ class Shape(NamedTuple):
     """The box of a part of it, such as the head of a person."""
 
 
-def write(root: Path, shots: int = 10) -> Path:
+def write(root: Path, shots: int = 10, names: Sequence[str] = NOVEL) -> Path:
     """Lay out the devkit below a folder of data sets.
 
     Args:
         root: DATASETS_ROOT.
-        shots: Valid references of each novel class.
+        shots: Valid references of each class.
+        names: The classes; by default, those of split 1.
 
     Returns:
         The devkit, the folder of VOC2007 and VOC2012.
     """
     devkit = root / "pascal_voc" / "VOCdevkit"
-    scenes = list(_reference_scenes(shots))
+    scenes = list(_reference_scenes(names, shots))
     first, second = scenes[::2], scenes[1::2]
     first.append([Shape("person", (20, 9, 60, 90), part=(30, 10, 50, 30)), DIFFICULT_BIRD])
     second.append([Shape("dog", ("20.2", "31", "45.7", "62.5"), difficult=None)])
@@ -79,11 +80,11 @@ TEST = [
 SIZE = f"<size><width>{SIDE}</width><height>{SIDE}</height><depth>3</depth></size>"
 
 
-def _reference_scenes(shots: int) -> Iterable[list[Shape]]:
-    """Four novel classes an image, in turn."""
-    for first in range(0, len(NOVEL) * shots, len(CORNERS)):
+def _reference_scenes(names: Sequence[str], shots: int) -> Iterable[list[Shape]]:
+    """Four classes an image, in turn."""
+    for first in range(0, len(names) * shots, len(CORNERS)):
         yield [
-            Shape(NOVEL[(first + place) % len(NOVEL)], (x + 1, y + 1, x + 33, y + 33))
+            Shape(names[(first + place) % len(names)], (x + 1, y + 1, x + 33, y + 33))
             for place, (x, y) in enumerate(CORNERS)
         ]
 
@@ -142,5 +143,5 @@ def _drawn(scene: Sequence[Shape], seed: int) -> Image.Image:
     for shape in scene:
         box = [float(value) - 1 for value in shape.corners]
         outline = draw.ellipse if shape.name in NOVEL else draw.rectangle
-        outline(box, fill=COLOURS[shape.name])
+        outline(box, fill=COLOURS.get(shape.name, (200, 200, 60)))
     return picture
