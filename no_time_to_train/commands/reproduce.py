@@ -30,8 +30,8 @@ Value = TypeVar("Value")
 
 EPILOG = """Every step is a command line, printed before it runs. A step whose outputs are there
 and belong to its inputs (settings, annotations, weights, by their contents) is skipped; so the same
-command line goes on where a run was stopped. DATASETS_ROOT names the folder of the data sets
-(default ./data), PYTHON the interpreter."""
+command line goes on where a run was stopped. What stands behind `--` goes to every stage.
+DATASETS_ROOT names the folder of the data sets (default ./data), PYTHON the interpreter."""
 
 
 def main(arguments: list[str]) -> None:
