@@ -117,7 +117,8 @@ class Resumption(Callback):
 
     def _refuse_changed(self, runs: Sequence[UnfinishedRun]) -> None:
         for run in runs:
-            if (run.identity.stage, run.outputs) == (self.identity.stage, self._outputs):
+            alike = (run.identity.stage, run.outputs) == (self.identity.stage, self._outputs)
+            if alike and run.count():
                 raise InputError(
                     f"--resume: since the unfinished run in {run.folder} ({run.count()} of "
                     f"{run.samples} {self.stage.unit}), these have changed: "
@@ -134,6 +135,7 @@ class Resumption(Callback):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the file of this rank."""
+        stepwise.describe_kept(self._describe_kept)
         if trainer.is_global_zero and self._run is None:
             self._run = UnfinishedRun.create(
                 self.folder, self.identity, self._outputs, len(self.positions)
@@ -141,10 +143,14 @@ class Resumption(Callback):
         here = {"folder": self._run.folder} if self._run else {}
         folder = gather_everywhere(here)["folder"]
         self.count = LineCounter(folder, len(self.earlier))
-        if self.remaining[trainer.global_rank :: trainer.world_size]:
+        if not folder.is_dir():
+            logger.warning(
+                "Rank %d does not see %s, so that what it finishes is not kept for --resume; put "
+                "trainer.logger.save_dir where all machines see it",
+                *(trainer.global_rank, folder),
+            )
+        elif self.remaining[trainer.global_rank :: trainer.world_size]:
             self.stage.journal = Journal(folder, trainer.global_rank, self.stage.keep_seconds)
-        if trainer.is_global_zero:
-            stepwise.describe_kept(self._describe_kept)
         stepwise.begin()
 
     def on_test_batch_start(self, *_: Any) -> None:

@@ -243,7 +243,18 @@ def malform(content: dict[str, Any]) -> None:
     content["annotations"][0]["segmentation"] = [[1, 2, 3]]
 
 
-@pytest.mark.parametrize("case", BAD)
+LIKE_OTHERS = (
+    *("shots of the memory", "memory at another size", "memory of nan", "post-processed memory"),
+    *("too many references", "boxes without masks", "output below a file", "malformed mask"),
+    *("too many devices", "another precision of the trainer"),
+)
+"""Cases that go the way of another one."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(n, marks=[pytest.mark.exhaustive] * (n in LIKE_OTHERS)) for n in BAD],
+)
 def test_check__says_what_the_run_says(memories_dir: Path, case: str) -> None:
     stage, spoil, words = BAD[case]
     arguments = (*stage, *spoil())

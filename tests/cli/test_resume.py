@@ -42,7 +42,9 @@ def kept() -> list[Path]:
 
 
 def test_test__goes_on_after_an_end_in_the_middle(memories_dir: Path) -> None:
-    assert segment("--export_result", "whole.json").code == 0
+    begun = segment("--export_result", "whole.json", "--resume")
+    assert begun.code == 0, begun.err
+    assert begun.out.count("begins anew") == 1
     whole = metrics()
     interrupted(lambda: segment("--export_result", "parts.json"), "segment", 3)
     assert len(kept()) == 1
@@ -77,12 +79,6 @@ def test_test__goes_on_where_only_the_results_are_missing(
     assert Path("parts.json").read_bytes() == Path("whole.json").read_bytes()
     assert metrics()["seconds_per_image"] is None
     assert not Path("work_dirs/test_pl/unfinished").exists()
-
-
-def test_test__resumed_without_an_earlier_run_begins_anew(memories_dir: Path) -> None:
-    outcome = segment("--resume")
-    assert outcome.code == 0, outcome.err
-    assert outcome.out.count("begins anew") == 1
 
 
 def change_memory() -> None:
@@ -129,15 +125,10 @@ def test_test__is_not_resumed_with_other_inputs(memories_dir: Path) -> None:
         assert str(kept()[0].parent) in line
         assert "2 of 3 images" in line
         assert "without --resume" in line
-    assert {path: path.read_bytes() for path in kept()} == before
     assert not Path("out.json").exists()
-
-
-def test_test__with_another_output_is_another_run(memories_dir: Path) -> None:
-    interrupted(lambda: segment("--export_result", "out.json"), "segment", 3)
-    outcome = segment("--export_result", "other.json", "--resume", *settings({NMS: 0.4}))
+    outcome = segment("--export_result", "other.json", "--resume", *more)  # is another run
     assert outcome.code == 0, outcome.err
-    assert len(kept()) == 1
+    assert {path: path.read_bytes() for path in kept()} == before
 
 
 def test_fill__goes_on_after_an_end_in_the_middle(photos_dir: Path) -> None:
