@@ -152,7 +152,7 @@ def write_coco(
     document = {
         "images": [asdict(image) for image in images],
         "annotations": entries,
-        "categories": [asdict(category) for category in categories],
+        "categories": [{"id": each.id, "name": each.name} for each in categories],
     }
     with atomic_write(path) as file:
         file.write(json.dumps(document))
