@@ -41,6 +41,7 @@ termination.run(main)
 """
 SLEEP = "time.sleep(60)"
 STEPS = """stepwise.begin()
+    pathlib.Path(f"begun{{RANK}}").touch()
     while not stepwise.stop_wanted():
         time.sleep(0.05)
     time.sleep({seconds})
@@ -106,6 +107,8 @@ def test_linked_ranks__all_finish_their_steps_when_one_is_to_stop(
     tmp_path: Path, stopped: int, number: signal.Signals
 ) -> None:
     ranks = start(tmp_path, *(STEPS.format(seconds=seconds) for seconds in (0.5, 1, 2)))
+    while len(list(tmp_path.glob("begun*"))) < WORLD:
+        time.sleep(0.02)
     ranks[stopped].send_signal(number)
     found = endings(ranks)
     assert [code for code, _ in found] == [128 + number] * 3
