@@ -9,8 +9,7 @@ from pathlib import Path
 
 from no_time_to_train.coco.annotations import Category, image_path
 from no_time_to_train.commands.checking.findings import Findings, Setup
-from no_time_to_train.config import FillMemoryDataConfig, TestDataConfig, TestMode
-from no_time_to_train.dataset.class_splits import class_names
+from no_time_to_train.config import TestMode
 from no_time_to_train.dataset.image_files import existing_paths, missing_files
 from no_time_to_train.dataset.reference_files import ReferenceFiles
 from no_time_to_train.dataset.target_files import TargetFiles
@@ -124,7 +123,7 @@ def check_input_size(setup: Setup, findings: Findings, side: int) -> None:
 def tell_classes(
     setup: Setup, findings: Findings, data: Data, memory: MemoryDescription | None
 ) -> None:
-    """List the classes by index, and compare their names with the other data set and the memory."""
+    """List the classes by index, and compare their names with those of the memory."""
     of_references = "references" in STAGES[setup.mode].reads
     what = "references" if of_references else "annotations"
     for index, category in enumerate(data.categories[:ROWS_SHOWN]):
@@ -136,14 +135,3 @@ def tell_classes(
         findings.tell("classes", row)
     if len(data.categories) > ROWS_SHOWN:
         findings.tell("classes", f"... and {len(data.categories) - ROWS_SHOWN} more classes")
-    if data.categories:
-        own, other = setup.datasets.fill_memory, setup.datasets.test
-        if {*_wanted(own)} != {*_wanted(other)}:
-            findings.tell(
-                "classes", "those of dataset_cfgs.fill_memory and dataset_cfgs.test differ"
-            )
-
-
-def _wanted(config: FillMemoryDataConfig | TestDataConfig) -> Sequence[str]:
-    """The names that settings ask for, as `wanted_categories` reads them."""
-    return config.cat_names or class_names(config.class_split or "default_classes")
