@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -27,3 +28,10 @@ def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     warm = WarmPython(tmp_path_factory.mktemp("warm"))
     yield warm.command
     warm.close()
+
+
+@pytest.fixture(autouse=True)
+def forget_log_level() -> Iterator[None]:
+    """Undo what a command that ran in this process has set, by which `caplog` sees more."""
+    yield
+    logging.getLogger("no_time_to_train").setLevel(logging.NOTSET)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 CLASS_LISTS = Path(__file__).with_name("class_splits")
@@ -127,10 +127,25 @@ LVIS_TOOLS = (
 LVIS_TEST = ("--model.init_args.model_cfg.sam2_infer_cfgs.num_out_instance", "300")
 """As many as its protocol looks at; the published YAML has 100."""
 CDFSOD_SETS = ("ArTaxOr", "clipart1k", "DIOR", "FISH", "NEU-DET", "UODD")
-LVIS_FOLDER = "work_dirs/{split}_seed{seed}/{shots}shots"
-LVIS_REFERENCES = "few_shot_lvis_ann_{shots}shot_seed{seed}_fixed.pkl"
 FREQUENCIES = ("", "_common", "_frequent", "_rare")
 
+LVIS = Benchmark(
+    title="LVIS",
+    splits=_listed(*(f"lvis{frequency}" for frequency in FREQUENCIES)),
+    train=LVIS_TRAIN,
+    test=Images("lvis/lvis_v1_val.json", LVIS_IMAGES),
+    config="no_time_to_train/pl_configs/matching_lvis_allClass.yaml",
+    metrics="lvis",
+    shots=(10,),
+    seeds=(42,),
+    repeats=True,
+    usual_splits=("lvis",),
+    drawn_split="lvis",
+    folder="work_dirs/{split}_seed{seed}/{shots}shots",
+    references="few_shot_lvis_ann_{shots}shot_seed{seed}_fixed.pkl",
+    test_arguments=LVIS_TEST,
+    tools=LVIS_TOOLS,
+)
 BENCHMARKS = {
     "coco": Benchmark(
         title="COCO",
@@ -175,39 +190,13 @@ BENCHMARKS = {
         seeds=(33,),
         tools=VOC_TOOLS,
     ),
-    "lvis": Benchmark(
-        title="LVIS",
-        splits=_listed(*(f"lvis{frequency}" for frequency in FREQUENCIES)),
-        train=LVIS_TRAIN,
-        test=Images("lvis/lvis_v1_val.json", LVIS_IMAGES),
-        config="no_time_to_train/pl_configs/matching_lvis_allClass.yaml",
-        metrics="lvis",
-        shots=(10,),
-        seeds=(42,),
-        repeats=True,
-        usual_splits=("lvis",),
-        drawn_split="lvis",
-        folder=LVIS_FOLDER,
-        references=LVIS_REFERENCES,
-        test_arguments=LVIS_TEST,
-        tools=LVIS_TOOLS,
-    ),
-    "lvis_minival": Benchmark(
+    "lvis": LVIS,
+    "lvis_minival": replace(
+        LVIS,
         title="LVIS minival",
         splits=_listed(*(f"lvis_minival{frequency}" for frequency in FREQUENCIES)),
-        train=LVIS_TRAIN,
         test=Images("lvis/lvis_v1_minival.json", LVIS_IMAGES),
-        config="no_time_to_train/pl_configs/matching_lvis_allClass.yaml",
-        metrics="lvis",
-        shots=(10,),
-        seeds=(42,),
-        repeats=True,
         usual_splits=("lvis_minival",),
-        drawn_split="lvis",
-        folder=LVIS_FOLDER,
-        references=LVIS_REFERENCES,
-        test_arguments=LVIS_TEST,
-        tools=LVIS_TOOLS,
     ),
     "cdfsod": Benchmark(
         title="CD-FSOD",

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from no_time_to_train.config import DOWNLOAD, DatasetsConfig, ModelConfig, TestMode
-from no_time_to_train.errors import InputError, listed
+from no_time_to_train.errors import listed
+from no_time_to_train.files import sha256
 from no_time_to_train.pl_wrapper.stages import STAGES
 
-BLOCK_BYTES = 1 << 20
 PACKAGES = ("no-time-to-train", "torch", "torchvision", "numpy", "pillow")
 MAX_SHOWN = 5
 """Differences that a message names."""
@@ -149,16 +149,7 @@ def _leaves(configs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _hash(path: str) -> str:
-    if path == DOWNLOAD:
-        return path
-    digest = hashlib.sha256()
-    try:
-        with Path(path).open("rb") as file:
-            while block := file.read(BLOCK_BYTES):
-                digest.update(block)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})") from None
-    return digest.hexdigest()
+    return path if path == DOWNLOAD else sha256(Path(path))
 
 
 def _version(package: str) -> str | None:
