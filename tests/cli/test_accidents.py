@@ -52,14 +52,17 @@ class Runs:
             text=True,
         )
 
-    def finish(self, ended: str | None = None, devices: int = 1) -> dict[str, float]:
-        """Run the stages whose output is not there; the seconds that each takes.
+    def finish(
+        self, ended: str | None = None, devices: int = 1, failed: bool = False
+    ) -> dict[str, float]:
+        """Run the stages that have not succeeded; the seconds that each takes.
 
-        All may go on; that which was ended does so on some devices.
+        All may go on; that which was ended does so on some devices. Where it has failed, its output
+        may be there all the same: what comes after that was missing.
         """
         seconds = {}
         for stage, output in OUTPUTS.items():
-            if not (self.folder / output).exists():
+            if not (self.folder / output).exists() or (failed and stage == ended):
                 begun = time.monotonic()
                 more = world(devices if stage == ended else 1)
                 process = self.start(stage, *(("--resume", *more) if ended else ()))
@@ -212,7 +215,7 @@ def check(
             assert f"{kept} of {images} images are kept, go on with: " in sentence
             words = shlex.split(sentence.partition("go on with: ")[2])
             assert words[2:] == ["test", *arguments("test"), *world(devices[0]), "--resume"]
-    seconds = runs.finish(ending.stage, devices[1])
+    seconds = runs.finish(ending.stage, devices[1], failed=code != 0)
     print(f"{number.name} {ending}: {code}, {kept} kept, {devices[1]} go on: {seconds}")
     assert runs.outputs() == whole.outputs
     runs.assert_clean()
