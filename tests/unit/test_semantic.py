@@ -28,8 +28,8 @@ def encode(mask: NDArray[np.bool_]) -> dict:
 
 
 def row(pixels: str) -> NDArray[np.bool_]:
-    """A picture of one row: X where the mask is."""
-    return np.array([[pixel == "X" for pixel in pixels]])
+    """A picture of one row: # where the mask is."""
+    return np.array([[pixel == "#" for pixel in pixels]])
 
 
 def true(name: str, mask: NDArray[np.bool_], image_id: int = 1, iscrowd: int = 0) -> dict:
@@ -73,7 +73,7 @@ def ids_of(annotations: CocoAnnotations, fold: int) -> list[int]:
 
 def test_evaluate_coco20i__one_class_partly_found(truth: Truth) -> None:
     scores = evaluate(
-        truth(true("airplane", row("XXXX......"))), 1, found("airplane", 0.9, row(".XXXX....."))
+        truth(true("airplane", row("####......"))), 1, found("airplane", 0.9, row(".####....."))
     )
     # Airplane: 3 pixels of 5. Background: 5 (the last ones) of 7 (all but three).
     assert scores.numbers == pytest.approx(
@@ -92,17 +92,17 @@ def test_evaluate_coco20i__one_class_partly_found(truth: Truth) -> None:
 
 def test_evaluate_coco20i__pixels_are_summed_over_images(truth: Truth) -> None:
     annotations = truth(
-        true("boat", row("XXXXXXXX.."), 1), true("boat", row("X........."), 2), images=3
+        true("boat", row("########.."), 1), true("boat", row("#........."), 2), images=3
     )
-    masks = {1: row("XXXX......"), 2: row("XX........"), 3: row("........XX")}
+    masks = {1: row("####......"), 2: row("##........"), 3: row("........##")}
     records = [found("boat", 0.8, mask, image_id) for image_id, mask in masks.items()]
     # Found 4 of 8, 1 and another pixel, and two that are none: 5 of 8 + 2 + 2.
     assert evaluate(annotations, 1, *records).numbers["mIoU"] == pytest.approx(5 / 12)
 
 
 def test_evaluate_coco20i__two_classes_and_the_background(truth: Truth) -> None:
-    annotations = truth(true("boat", row("XXXX......")), true("dog", row("....XX....")))
-    records = found("boat", 0.9, row("XX......XX")), found("dog", 0.7, row("..XXXX...."))
+    annotations = truth(true("boat", row("####......")), true("dog", row("....##....")))
+    records = found("boat", 0.9, row("##......##")), found("dog", 0.7, row("..####...."))
     scores = evaluate(annotations, 1, *records)
     # Boat 2 of 6, dog 2 of 4, background 2 (pixels 6 and 7) of 4; as foreground 6 pixels of 8.
     assert scores.numbers["mIoU"] == pytest.approx((2 / 6 + 2 / 4) / 2)
@@ -111,21 +111,21 @@ def test_evaluate_coco20i__two_classes_and_the_background(truth: Truth) -> None:
 
 
 def test_published__background_and_person_are_one_value(truth: Truth) -> None:
-    scores = evaluate(truth(true("person", row("XXXX......"))), 1)
+    scores = evaluate(truth(true("person", row("####......"))), 1)
     assert scores.numbers["mIoU"] == 0.0
     assert scores.numbers["mIoU as published"] == 1.0  # both maps are 0 throughout
 
 
 def test_published__classes_beyond_position_19_are_not_looked_at(truth: Truth) -> None:
     assert NAMES.index("toilet") == 61
-    scores = evaluate(truth(true("toilet", row("XXXX......"))), 2)
+    scores = evaluate(truth(true("toilet", row("####......"))), 2)
     assert scores.numbers["mIoU"] == 0.0
     assert scores.numbers["mIoU as published"] == pytest.approx(0.6)  # that of the background
 
 
 def test_published__worse_predictions_lie_over_better_ones(truth: Truth) -> None:
-    annotations = truth(true("airplane", row("XXXXX.....")))
-    same = row("XXXXX.....")
+    annotations = truth(true("airplane", row("#####.....")))
+    same = row("#####.....")
     records = found("boat", 0.6, same), found("airplane", 0.9, same)
     scores = evaluate(annotations, 1, *records)
     assert scores.numbers["mIoU"] == 1.0
@@ -135,9 +135,9 @@ def test_published__worse_predictions_lie_over_better_ones(truth: Truth) -> None
 
 def test_published__crowds_are_background(truth: Truth) -> None:
     annotations = truth(
-        true("airplane", row("XXXX......")), true("airplane", row(".....XXXXX"), iscrowd=1)
+        true("airplane", row("####......")), true("airplane", row(".....#####"), iscrowd=1)
     )
-    scores = evaluate(annotations, 1, found("airplane", 0.9, row("XXXX.XXXXX")))
+    scores = evaluate(annotations, 1, found("airplane", 0.9, row("####.#####")))
     assert scores.numbers["mIoU"] == 1.0
     # Airplane 4 of 9, background 1 of 6.
     assert scores.numbers["mIoU as published"] == pytest.approx((4 / 9 + 1 / 6) / 2)
@@ -145,22 +145,22 @@ def test_published__crowds_are_background(truth: Truth) -> None:
 
 def test_evaluate_coco20i__crowds_of_other_classes_count(truth: Truth) -> None:
     annotations = truth(
-        true("airplane", row("XXXX......")), true("bicycle", row(".....XXXXX"), iscrowd=1)
+        true("airplane", row("####......")), true("bicycle", row(".....#####"), iscrowd=1)
     )
-    scores = evaluate(annotations, 1, found("airplane", 0.9, row("XXXX.XXXXX")))
+    scores = evaluate(annotations, 1, found("airplane", 0.9, row("####.#####")))
     assert scores.numbers["mIoU"] == pytest.approx(4 / 9)
 
 
 def test_evaluate_coco20i__of_equal_scores_the_first_lies_on_top(truth: Truth) -> None:
-    annotations = truth(true("airplane", row("XXXXX.....")))
-    records = [found(name, 0.7, row("XXXXX.....")) for name in ("airplane", "boat")]
+    annotations = truth(true("airplane", row("#####.....")))
+    records = [found(name, 0.7, row("#####.....")) for name in ("airplane", "boat")]
     assert evaluate(annotations, 1, *records).numbers["mIoU"] == 1.0
     assert evaluate(annotations, 1, *reversed(records)).numbers["mIoU"] == 0.0
 
 
 def test_evaluate_label_maps__the_threshold_counts_from_itself_on(truth: Truth) -> None:
-    annotations = truth(true("boat", row("XXXX......")))
-    records = [found("boat", 0.5, row("XX........")), found("boat", 0.25, row("..XX......"))]
+    annotations = truth(true("boat", row("####......")))
+    records = [found("boat", 0.5, row("##........")), found("boat", 0.25, row("..##......"))]
     fold = ids_of(annotations, 1)
     miou = {
         threshold: evaluate_label_maps(annotations, fold, records, threshold).numbers["mIoU"]
@@ -172,7 +172,7 @@ def test_evaluate_label_maps__the_threshold_counts_from_itself_on(truth: Truth) 
 
 
 def test_evaluate_coco20i__without_ground_truth(truth: Truth) -> None:
-    scores = evaluate(truth(), 2, found("bicycle", 0.9, row("XX........")))
+    scores = evaluate(truth(), 2, found("bicycle", 0.9, row("##........")))
     assert scores.numbers == {
         "mIoU": None,
         "mIoU with background": None,
