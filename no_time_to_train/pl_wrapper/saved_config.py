@@ -7,7 +7,7 @@ from pathlib import Path
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
-from no_time_to_train.files import atomic_write
+from no_time_to_train.files import atomic_write, remove_leftovers
 
 
 class SavedConfig(SaveConfigCallback):
@@ -22,5 +22,7 @@ class SavedConfig(SaveConfigCallback):
         folder = trainer.log_dir  # asks all ranks
         if trainer.is_global_zero:
             path = Path(folder or ".") / self.config_filename
+            for earlier in path.parent.parent.glob("version_*"):  # nobody else will write there
+                remove_leftovers(earlier)
             with atomic_write(path, is_result=False) as file:
                 file.write(self.parser.dump(self.config, skip_none=False))
