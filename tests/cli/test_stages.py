@@ -108,3 +108,13 @@ def test_api__finds_the_same_as_the_command_line(memories_dir: Path) -> None:
     expected = [r for r in json.loads(Path("cli.json").read_text()) if r["image_id"] == 2]
     assert prediction.to_coco(image_id=2, category_ids=[4, 11]) == expected
     assert prediction.draw(threshold=0).size == (384, 215)
+
+
+def test_leftover_in_the_log_folder_of_a_killed_run__is_removed(memories_dir: Path) -> None:
+    log = memories_dir / "work_dirs" / "test_pl" / "matching_cdfsod_template" / "version_0"
+    log.mkdir(parents=True)
+    (log / ".config.yaml.1.0a1b2c3d.unfinished").write_text("model:")
+    (log / "config.yaml").write_text("of the run before")
+    assert postprocess().code == 0
+    assert [path.name for path in log.iterdir()] == ["config.yaml"]
+    assert (log.parent / "version_1" / "config.yaml").exists()
