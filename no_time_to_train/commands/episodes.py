@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import platform
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from no_time_to_train.commands.command_parser import CommandParser, whole_number
-from no_time_to_train.commands.outputs import VERSIONS_OF, versions
+from no_time_to_train.commands.evaluations import EVALUATION_FILE, write_evaluation
 from no_time_to_train.commands.pipeline.command_lines import in_checkout
 from no_time_to_train.dataset.benchmarks import BENCHMARKS, data_root
 from no_time_to_train.dataset.script_entry import positive_int, score_threshold
-from no_time_to_train.files import atomic_write, sha256
+from no_time_to_train.files import sha256
 from no_time_to_train.output_checks import prepare_outputs
 
 if TYPE_CHECKING:
@@ -31,7 +29,6 @@ IMAGES = "coco/val2014"
 """Below `data_root`: what the protocol draws from."""
 METRICS = "coco20i_episodes"
 LOG_FILE = "episodes.jsonl"
-EVALUATION_FILE = "evaluation.json"
 MAX_SEED = 2**32 - 1
 """Largest of numpy's legacy generator."""
 MODEL_SETTINGS = ("sam2_cfg_file", "sam2_infer_cfgs", "encoder_cfg", "compute_cfg")
@@ -58,9 +55,7 @@ def main(arguments: list[str]) -> None:
     prepare_outputs({"--out": outputs}, files | {"--config": options.config})
     episodes, scores = _measure(options)
     logger.info("%s", scores.text)
-    with atomic_write(outputs[1]) as file:
-        json.dump(_result(options, episodes, scores, files), file, indent=2)
-        file.write("\n")
+    _write(outputs[1], options, episodes, scores, files)
     logger.info("%s written", outputs[1])
 
 
@@ -172,25 +167,26 @@ def _content_of(path: Path) -> str:
     return sha256(path) if path.is_file() else str(path)
 
 
-def _result(
-    options: Namespace, episodes: Sequence[Episode], scores: Scores, files: Mapping[str, Path]
-) -> dict[str, Any]:
-    named = {name.removeprefix("--").replace("-", "_"): path for name, path in files.items()}
-    return {
+def _write(
+    path: Path,
+    options: Namespace,
+    episodes: Sequence[Episode],
+    scores: Scores,
+    files: Mapping[str, Path],
+) -> None:
+    about = {
         "benchmark": "coco20i",
         "title": f"{BENCHMARK.title} episodes",
         "split": _split(options),
         "shots": options.shots,
         "seed": options.seed,
         "metrics": METRICS,
-        "numbers": dict(scores.numbers),
-        "per_class": [dict(row) for row in scores.per_class],
+    }
+    images = {
         "images": len({episode.query for episode in episodes}),
         "episodes": len(episodes),
         "bad_images": [],
         "limited_by": None,
-        "files": {
-            name: {"path": str(path), "sha256": sha256(path)} for name, path in named.items()
-        },
-        "versions": {"python": platform.python_version()} | versions(VERSIONS_OF),
     }
+    named = {name.removeprefix("--").replace("-", "_"): path for name, path in files.items()}
+    write_evaluation(path, about, scores, images, named)

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
-import platform
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from no_time_to_train.commands.command_parser import CommandParser, check_known, whole_number
-from no_time_to_train.commands.outputs import VERSIONS_OF, versions
+from no_time_to_train.commands.evaluations import EVALUATION_FILE, write_evaluation
 from no_time_to_train.commands.run_metrics import RunMetrics, read_run_metrics
 from no_time_to_train.dataset.benchmarks import BENCHMARKS, Benchmark, data_root
 from no_time_to_train.dataset.script_entry import positive_int
 from no_time_to_train.errors import InputError
 from no_time_to_train.evaluation import EVALUATORS
 from no_time_to_train.evaluation.scores import percent
-from no_time_to_train.files import atomic_write, sha256
 from no_time_to_train.output_checks import prepare_outputs
 
 if TYPE_CHECKING:
     from no_time_to_train.coco.annotations import CocoAnnotations
     from no_time_to_train.coco.results import CocoRecord
     from no_time_to_train.evaluation.scores import Scores
-
-EVALUATION_FILE = "evaluation.json"
 
 logger = logging.getLogger(__name__)
 
@@ -64,10 +60,7 @@ def main(arguments: list[str]) -> None:
     run = read_run_metrics(options.run) if options.run else RunMetrics()
     annotations, scores = _measure(inputs, run)
     logger.info("%s", scores.text)
-    content = _content(options, inputs, run, annotations, scores)
-    with atomic_write(out) as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
+    _write(out, options, inputs, run, annotations, scores)
     name, value = next(iter(scores.numbers.items()))
     logger.info("%s: %s", name, "no ground truth" if value is None else percent(value))
     logger.info("%s written", out)
@@ -176,28 +169,26 @@ def _check_results(
     logger.info("%d results in %d of %d images", *numbers)
 
 
-def _content(
+def _write(
+    out: Path,
     options: Namespace,
     inputs: Inputs,
     run: RunMetrics,
     annotations: CocoAnnotations,
     scores: Scores,
-) -> dict[str, Any]:
-    files = {"results": inputs.results, "truth": inputs.truth}
-    return {
+) -> None:
+    about = {
         "benchmark": options.benchmark,
         "title": BENCHMARKS[options.benchmark].title,
         "split": inputs.split,
         "shots": options.shots,
         "seed": options.seed,
         "metrics": inputs.metrics,
-        "numbers": dict(scores.numbers),
-        "per_class": [dict(row) for row in scores.per_class],
+    }
+    images = {
         "images": len(annotations.images),
         "bad_images": list(run.bad_images),
         "limited_by": run.limited_by,
-        "files": {
-            what: {"path": str(path), "sha256": sha256(path)} for what, path in files.items()
-        },
-        "versions": {"python": platform.python_version()} | versions(VERSIONS_OF),
     }
+    files = {"results": inputs.results, "truth": inputs.truth}
+    write_evaluation(out, about, scores, images, files)

@@ -1,18 +1,23 @@
-"""Find and read every evaluation.json of a sweep, and its runs.json."""
+"""Write an evaluation.json; find and read every one of a sweep, and its runs.json."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from no_time_to_train.commands.evaluate import EVALUATION_FILE
+from no_time_to_train.commands.outputs import VERSIONS_OF, versions
 from no_time_to_train.commands.runs import RUNS_FILE, Run, read_runs
 from no_time_to_train.errors import InputError
+from no_time_to_train.evaluation.scores import Scores
+from no_time_to_train.files import atomic_write, sha256
+
+EVALUATION_FILE = "evaluation.json"
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +46,40 @@ class RunEvaluation:
     def key(self) -> tuple[str, int | None, int | None]:
         """Split, shots and seed."""
         return self.split, self.shots, self.seed
+
+
+def write_evaluation(
+    path: Path,
+    run: Mapping[str, Any],
+    scores: Scores,
+    images: Mapping[str, Any],
+    files: Mapping[str, Path],
+) -> None:
+    """Write what `read_evaluations` reads.
+
+    Args:
+        path: Of the json.
+        run: Its benchmark, title, split, shots, seed and metrics.
+        scores: Of the run.
+        images: How many `images` there are, the `bad_images` of these, and `limited_by`.
+        files: That the numbers come from, by what they are; their checksums are written.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    content = {
+        **run,
+        "numbers": dict(scores.numbers),
+        "per_class": [dict(row) for row in scores.per_class],
+        **images,
+        "files": {
+            what: {"path": str(file), "sha256": sha256(file)} for what, file in files.items()
+        },
+        "versions": {"python": platform.python_version()} | versions(VERSIONS_OF),
+    }
+    with atomic_write(path) as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
 
 
 def find_runs(folders: Iterable[Path]) -> list[Run]:

@@ -9,7 +9,7 @@ from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.evaluation.average_precision import NUMBERS
 from no_time_to_train.evaluation.coco import evaluate
-from no_time_to_train.evaluation.scores import Scores
+from no_time_to_train.evaluation.scores import Scores, known
 
 NOVEL = {"AP": "nAP", "AP50": "nAP50", "AP75": "nAP75"}
 """AP of the novel classes."""
@@ -43,17 +43,12 @@ def _evaluate(
     nothing = dict.fromkeys(NUMBERS)
     found = {"box": evaluation.box or nothing, "mask": evaluation.mask or nothing}
     numbers = {
-        f"{kind} {names.get(number, number)}": _known(values[number])
+        f"{kind} {names.get(number, number)}": known(values[number])
         for kind, values in found.items()
         for number in NUMBERS
     }
     per_class = [
-        asdict(row) | {name: _known(getattr(row, name)) for name in CLASS_NUMBERS}
+        asdict(row) | {name: known(getattr(row, name)) for name in CLASS_NUMBERS}
         for row in evaluation.per_class
     ]
     return Scores(numbers, per_class, evaluation.text)
-
-
-def _known(value: float | None) -> float | None:
-    """COCOeval says -1 where there is no ground truth."""
-    return None if value is None or value < 0 else value

@@ -27,7 +27,7 @@ from no_time_to_train.evaluation.coco import (
 )
 from no_time_to_train.evaluation.instances import numbered
 from no_time_to_train.evaluation.lvis_curves import MAX_DETECTIONS, NUMBERS, lvis_curves
-from no_time_to_train.evaluation.scores import Scores
+from no_time_to_train.evaluation.scores import Scores, known
 
 PUBLISHED_DETECTIONS = 100
 """Of an image, over all classes: what the published runs were limited to."""
@@ -152,7 +152,7 @@ def _of_verified_classes(
 
 def _as_published(published: Evaluation) -> dict[str, float | None]:
     return {
-        f"{kind} {name} as published": _known(values[name] if values else None)
+        f"{kind} {name} as published": known(values[name] if values else None)
         for kind, values in (("box", published.box), ("mask", published.mask))
         for name in PUBLISHED_NUMBERS
     }
@@ -164,15 +164,10 @@ def _rows(
     frequency_of = {category.id: category.frequency for category in annotations.categories}
     return [
         asdict(row)
-        | {name: _known(getattr(row, name)) for name in CLASS_NUMBERS}
+        | {name: known(getattr(row, name)) for name in CLASS_NUMBERS}
         | {"frequency": frequency_of[row.category_id]}
         for row in per_class
     ]
-
-
-def _known(value: float | None) -> float | None:
-    """COCOeval says -1 where there is no ground truth."""
-    return None if value is None or value < 0 else value
 
 
 def _text(outcome: Outcome, published: Evaluation) -> str:
@@ -196,7 +191,7 @@ def _text(outcome: Outcome, published: Evaluation) -> str:
 def _table(title: str, names: Sequence[str], box: Numbers, mask: Numbers) -> str:
     lines = [title, "       " + "".join(f"{name:>8}" for name in names)]
     for kind, values in (("boxes", box), ("masks", mask)):
-        cells = [_known(values.get(name)) for name in names]
+        cells = [known(values.get(name)) for name in names]
         shown = "".join("       -" if cell is None else f"{cell:8.3f}" for cell in cells)
         lines.append(f"{kind:7}{shown}")
     return "\n".join(lines) + "\n"

@@ -21,6 +21,11 @@ class Scores:
     """All of it to read."""
 
 
+def known(value: float | None) -> float | None:
+    """A number of COCOeval, which says -1 where there is no ground truth."""
+    return None if value is None or value < 0 else value
+
+
 def percent(value: float) -> str:
     """A number in [0, 1] as papers print it: x 100, to one decimal, a half upwards."""
     hundredfold = Decimal(repr(round(100 * value, 6)))  # what floats add to 32.25 is no more

@@ -16,7 +16,7 @@ from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.coco.entries import Annotation
 from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.evaluation.coco import ClassResult, evaluate
-from no_time_to_train.evaluation.scores import Scores
+from no_time_to_train.evaluation.scores import Scores, known
 
 AGAINST_SAM = "against SAM masks"
 
@@ -71,14 +71,10 @@ def _row(result: ClassResult, with_masks: bool) -> dict[str, Any]:
         "category_id": result.category_id,
         "name": result.name,
         "instances": result.instances,
-        "box_ap50": _known(result.box_ap50),
-        "box_ap": _known(result.box_ap),
+        "box_ap50": known(result.box_ap50),
+        "box_ap": known(result.box_ap),
     }
-    return row | ({f"AP50 {AGAINST_SAM}": _known(result.mask_ap50)} if with_masks else {})
-
-
-def _known(value: float | None) -> float | None:
-    return None if value is None or value < 0 else value
+    return row | ({f"AP50 {AGAINST_SAM}": known(result.mask_ap50)} if with_masks else {})
 
 
 def _text(numbers: Mapping[str, float | None], rows: Sequence[Mapping[str, Any]]) -> str:
