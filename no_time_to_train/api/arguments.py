@@ -1,4 +1,4 @@
-"""What people hand to the Python API, checked: names, paths, ids, devices, configuration files.
+"""What people hand to the Python API, checked: names, paths, ids, devices.
 
 What cannot be used is an InputError that names the argument.
 """
@@ -6,34 +6,15 @@ What cannot be used is an InputError that names the argument.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import register_type
 
-from no_time_to_train.config import (
-    ClassNames,
-    DataLoadConfig,
-    DatasetsConfig,
-    ModelConfig,
-    TestMode,
-    read_class_names,
-)
-from no_time_to_train.config_files import load_config
+from no_time_to_train.config import ModelConfig
 from no_time_to_train.errors import InputError
-
-CONFIGS = {
-    "model_cfg": ModelConfig,
-    "dataset_cfgs": DatasetsConfig,
-    "data_load_cfgs": DataLoadConfig,
-}
-DEVICES = {"cpu": "cpu", "gpu": "cuda", "cuda": "cuda"}
-"""By the trainer's accelerator."""
 
 
 def check_name(name: Any) -> str:
@@ -118,95 +99,6 @@ def usable_device(device: Any) -> torch.device:
     if found is None or found.type == "meta":
         raise InputError(f"device {_short(device)} does not exist here; give cpu, cuda or cuda:0")
     return found
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the Python API takes from the configuration of the command line."""
-
-    model: ModelConfig
-    datasets: DatasetsConfig
-    loading: DataLoadConfig
-    image_size: int | None
-    """Side of SAM 2's input in pixels, where a file gives it; else the preset's."""
-    device: str | None
-    """That of the trainer's accelerator, where a file gives it."""
-
-
-def read_configs(paths: Sequence[str | Path]) -> Settings:
-    """Read the YAML files that the command line takes, later ones winning.
-
-    Args:
-        paths: Of the files.
-
-    Raises:
-        InputError: A file is missing, is no configuration, or names a setting that does not exist;
-            or the sizes of encoder and references differ.
-    """
-    merged: dict[str, Any] = {}
-    parsed = _parse({}, "")
-    for path in paths:
-        content = load_config(check_path(path))
-        merged = _merge(merged, {**content, "model": {"init_args": _init_args(content, path)}})
-        # After each, so that an error is told of the file that brings it in.
-        parsed = _parse(merged["model"]["init_args"], path)
-    crop_size = _given(merged, "model.init_args.dataset_cfgs.fill_memory.image_size")
-    side = parsed.model_cfg.encoder_cfg.img_size
-    if None not in (crop_size, side) and crop_size != side:
-        raise InputError(
-            f"dataset_cfgs.fill_memory.image_size is {crop_size}, but encoder_cfg.img_size is "
-            f"{side}; give both the same value"
-        )
-    return Settings(
-        parsed.model_cfg,
-        parsed.dataset_cfgs,
-        parsed.data_load_cfgs,
-        _given(merged, "model.init_args.dataset_cfgs.test.image_size"),
-        DEVICES.get(_given(merged, "trainer.accelerator")),
-    )
-
-
-def _given(settings: Any, name: str) -> Any:
-    """What the files say of a setting; None where they do not."""
-    for key in name.split("."):
-        settings = settings.get(key) if isinstance(settings, Mapping) else None
-    return settings
-
-
-def _parse(settings: Mapping[str, Any], path: str | Path) -> Namespace:
-    register_type(
-        ClassNames, serializer=list, deserializer=read_class_names, fail_already_registered=False
-    )
-    parser = ArgumentParser(exit_on_error=False)
-    for name, kind in CONFIGS.items():
-        parser.add_class_arguments(kind, name)
-    parser.add_argument("--test_mode", type=TestMode)
-    try:
-        parsed: Namespace = parser.instantiate(parser.parse_object(dict(settings)))
-    except Exception as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from error
-    return parsed
-
-
-def _init_args(content: Mapping[str, Any], path: str | Path) -> Mapping[str, Any]:
-    for key in ("model", "init_args"):
-        inner = content.get(key)
-        if inner is None:
-            return {}
-        if not isinstance(inner, Mapping):
-            raise InputError(
-                f"{path} is no configuration: it has no settings under model.init_args"
-            )
-        content = inner
-    return content
-
-
-def _merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in overlay.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if nested else value
-    return merged
 
 
 def _short(value: Any) -> str:

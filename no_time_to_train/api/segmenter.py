@@ -19,7 +19,6 @@ from no_time_to_train.api.arguments import (
     check_path,
     check_preset,
     check_side,
-    read_configs,
     usable_device,
 )
 from no_time_to_train.api.prediction import ImagePrediction
@@ -45,6 +44,7 @@ from no_time_to_train.memory.checkpoint import read_memory, write_memory
 from no_time_to_train.memory.description import EncoderSpec
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.proposers import build_proposer
+from no_time_to_train.settings import read_configs
 from no_time_to_train.structures import Reference
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
@@ -160,7 +160,7 @@ class FewShotSegmenter:
         Raises:
             InputError: A file is missing, or names a setting that does not exist.
         """
-        settings = read_configs(paths)
+        settings = read_configs([check_path(path) for path in paths])
         return cls.from_settings(
             settings.model,
             settings.datasets,

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from no_time_to_train.api.arguments import Settings
 from no_time_to_train.api.segmenter import FewShotSegmenter
 from no_time_to_train.coco.annotations import CocoAnnotations, Id, image_path
 from no_time_to_train.commands.episode_log import EpisodeLog
 from no_time_to_train.dataset.episodes import Episode, class_mask
 from no_time_to_train.dataset.images import read_entry
 from no_time_to_train.evaluation.episodes import PixelCounts, count_pixels
+from no_time_to_train.settings import Settings
 
 PROGRESS_SECONDS = 60.0
 

@@ -18,10 +18,10 @@ from no_time_to_train.files import sha256
 from no_time_to_train.output_checks import prepare_outputs
 
 if TYPE_CHECKING:
-    from no_time_to_train.api.arguments import Settings
     from no_time_to_train.coco.annotations import Category, CocoAnnotations
     from no_time_to_train.dataset.episodes import Episode
     from no_time_to_train.evaluation.scores import Scores
+    from no_time_to_train.settings import Settings
 
 BENCHMARK = BENCHMARKS["coco20i"]
 ANNOTATIONS = "coco/annotations/instances_val2014.json"
@@ -125,10 +125,10 @@ def _measure(options: Namespace) -> tuple[Sequence[Episode], Scores]:
     annotations, categories, episodes = _draw(options)
 
     # Now torch, too.
-    from no_time_to_train.api.arguments import read_configs
     from no_time_to_train.commands.episode_log import EpisodeLog
     from no_time_to_train.commands.episode_runs import Task, run_episodes
     from no_time_to_train.evaluation.episodes import evaluate_episodes
+    from no_time_to_train.settings import read_configs
 
     settings = read_configs(options.config)
     log = EpisodeLog(options.out / LOG_FILE, _identity(options, settings))

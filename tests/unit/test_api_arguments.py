@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from no_time_to_train.api import FewShotSegmenter, ImagePrediction
-from no_time_to_train.api.arguments import read_configs, usable_device
+from no_time_to_train.api.arguments import usable_device
 from no_time_to_train.config import ModelConfig
 from no_time_to_train.dataset.instance_masks import to_mask
 from no_time_to_train.errors import InputError
+from no_time_to_train.settings import read_configs
 from tests.unit.test_api_state import make, picture  # noqa: F401
 
 INSIDE = np.array([[False, True, False], [False, True, True]])  # (2, 3)
@@ -226,9 +227,9 @@ def test_read_configs__names_the_file_that_is_wrong(
 
 
 @pytest.mark.parametrize("path", [None, 3, ".", "nowhere.yaml"])
-def test_read_configs__what_is_no_file_is_a_sentence(path: Any) -> None:
+def test_from_config__what_is_no_file_is_a_sentence(path: Any) -> None:
     with pytest.raises(InputError):
-        read_configs([path])
+        FewShotSegmenter.from_config(path)
 
 
 def test_read_configs__sizes_of_references_and_encoder_must_agree(tmp_path: Path) -> None:

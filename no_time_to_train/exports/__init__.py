@@ -1,0 +1,1 @@
+"""What is found in pictures, in the forms that other programs read."""
