@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from PIL import Image
 
 from no_time_to_train.api.pictures import Picture, content_digest, file_state, open_picture
 from no_time_to_train.api.prompts import check_within, read_prompt
 from no_time_to_train.dataset.targets import to_target
-from no_time_to_train.proposers.prompts import draw_prompt, prompted_network
-from no_time_to_train.proposers.sam2_network import encode_images
-from sam2 import ImageFeatures, Sam2ImageModel
+from no_time_to_train.proposers.prompts import EncodedImage, PromptDrawer
 
 KEPT_PICTURES = 4
 """Pictures whose features are kept; each takes 16 MB with the published networks."""
-
-
-@dataclass(frozen=True)
-class EncodedPicture:
-    """What the next click on a picture needs of it."""
-
-    features: ImageFeatures
-    size: tuple[int, int]
-    """(height, width) in pixels."""
 
 
 class MaskDrawing:
@@ -47,21 +33,20 @@ class MaskDrawing:
         self._proposer = proposer
         self._as_stored = as_stored
         self._lock = lock
-        self._kept: OrderedDict[Any, EncodedPicture] = OrderedDict()
+        self._kept: OrderedDict[Any, EncodedImage] = OrderedDict()
 
     def draw(
         self, image: Picture, points: Any, point_labels: Any, box: Any
     ) -> npt.NDArray[np.bool_]:
         """See `FewShotSegmenter.draw_mask`."""
         prompt = read_prompt(points, point_labels, box)
-        network = prompted_network(self._proposer)
+        drawer = PromptDrawer.of(self._proposer)
         with self._lock:
-            encoded = self._encoded(image, network)
-            prompt = check_within(prompt, encoded.size)
-            mask = draw_prompt(network, encoded.features, prompt, encoded.size)
+            encoded = self._encoded(image, drawer)
+            mask = drawer.draw(encoded, check_within(prompt, encoded.size))
         return np.asarray(mask.cpu())
 
-    def _encoded(self, image: Picture, network: Sam2ImageModel) -> EncodedPicture:
+    def _encoded(self, image: Picture, drawer: PromptDrawer) -> EncodedImage:
         """The picture's features, made anew only where it is none of the last ones."""
         picture = None
         if isinstance(image, str | Path):
@@ -71,22 +56,8 @@ class MaskDrawing:
             key = content_digest(picture)
         if key not in self._kept:
             picture = picture or open_picture(image, self._as_stored)
-            self._kept[key] = encode_picture(network, picture)
+            self._kept[key] = drawer.encode(to_target(picture, drawer.image_size))
         self._kept.move_to_end(key)
         while len(self._kept) > KEPT_PICTURES:
             self._kept.popitem(last=False)
         return self._kept[key]
-
-
-@torch.inference_mode()
-def encode_picture(network: Sam2ImageModel, picture: Image.Image) -> EncodedPicture:
-    """Resize a picture as segmentation does, and encode it.
-
-    Args:
-        network: SAM 2.
-        picture: RGB.
-    """
-    target = to_target(picture, network.image_size)
-    device = network.sam_prompt_encoder.no_mask_embed.weight.device
-    features = encode_images(network, target.image[None].to(device))
-    return EncodedPicture(features, target.original_size)

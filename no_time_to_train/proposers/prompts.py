@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from no_time_to_train.errors import InputError
+from no_time_to_train.proposers.sam2_network import encode_images
+from no_time_to_train.structures import Target
 from sam2 import ImageFeatures, Sam2ImageModel
 
 
@@ -29,45 +31,67 @@ class Prompt:
         return self.box is None and len(self.points) == 1
 
 
-def prompted_network(proposer: object) -> Sam2ImageModel:
-    """The SAM 2 of a proposer.
+@dataclass(frozen=True)
+class EncodedImage:
+    """What the next prompt needs of an image."""
 
-    Raises:
-        InputError: It has none.
-    """
-    network = getattr(proposer, "network", None)
-    if not isinstance(network, Sam2ImageModel):
-        raise InputError(
-            "clicks and boxes are drawn by SAM 2, which a proposal file of masks does without; "
-            "set proposer_cfg.name to point_grid, or give a mask"
-        )
-    return network
+    features: ImageFeatures
+    """Of this image alone."""
+    size: tuple[int, int]
+    """(height, width) in pixels; the image is squeezed into the network's square input."""
 
 
-@torch.inference_mode()
-def draw_prompt(
-    network: Sam2ImageModel, features: ImageFeatures, prompt: Prompt, size: tuple[int, int]
-) -> Tensor:
-    """Draw the object that a prompt means.
+class PromptDrawer:
+    """SAM 2, prompted with what people point at."""
 
-    Of a single click, the best by predicted IoU of SAM 2's masks 1 to 3 is taken; of a box or
-    several clicks mask 0, the one for prompts without doubt.
+    def __init__(self, network: Sam2ImageModel) -> None:
+        """Take up SAM 2, on the device that it runs on."""
+        self.network = network
 
-    Args:
-        network: SAM 2.
-        features: Of one image.
-        prompt: What is meant.
-        size: (height, width) of the image in pixels; it is squeezed into the square input.
+    @classmethod
+    def of(cls, proposer: object) -> PromptDrawer:
+        """With the network of a proposer.
 
-    Returns:
-        (H, W) bool, which may be empty.
-    """
-    scale = network.image_size / torch.tensor([size[1], size[0]], dtype=torch.float32)
-    box = None if prompt.box is None else (prompt.box * scale.repeat(2))[None]
-    encoder = network.sam_prompt_encoder
-    tokens = encoder.clicks((prompt.points * scale)[None], prompt.positive[None], box)
-    logits, ious = network.predict_masks(features, tokens)  # (1, 4, h, w), (1, 4)
-    index = 1 + int(ious[0, 1:].argmax()) if prompt.is_ambiguous else 0
-    chosen = logits[:, index : index + 1].float()
-    full = F.interpolate(chosen, size, mode="bilinear", align_corners=False)  # (1, 1, H, W)
-    return full[0, 0] > 0
+        Raises:
+            InputError: It has none.
+        """
+        network = getattr(proposer, "network", None)
+        if not isinstance(network, Sam2ImageModel):
+            raise InputError(
+                "clicks and boxes are drawn by SAM 2, which a proposal file of masks does without; "
+                "set proposer_cfg.name to point_grid, or give a mask"
+            )
+        return cls(network)
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels of SAM 2's square input."""
+        return self.network.image_size
+
+    @torch.inference_mode()
+    def encode(self, target: Target) -> EncodedImage:
+        """Encode an image once, for any number of prompts."""
+        device = self.network.sam_prompt_encoder.no_mask_embed.weight.device
+        features = encode_images(self.network, target.image[None].to(device))
+        return EncodedImage(features, target.original_size)
+
+    @torch.inference_mode()
+    def draw(self, encoded: EncodedImage, prompt: Prompt) -> Tensor:
+        """Draw the object that a prompt means.
+
+        Of a single click, the best by predicted IoU of SAM 2's masks 1 to 3 is taken; of a box or
+        several clicks mask 0, the one for prompts without doubt.
+
+        Returns:
+            (H, W) bool, which may be empty.
+        """
+        height, width = encoded.size
+        scale = self.image_size / torch.tensor([width, height], dtype=torch.float32)
+        box = None if prompt.box is None else (prompt.box * scale.repeat(2))[None]
+        encoder = self.network.sam_prompt_encoder
+        tokens = encoder.clicks((prompt.points * scale)[None], prompt.positive[None], box)
+        logits, ious = self.network.predict_masks(encoded.features, tokens)  # (1, 4, h, w), (1, 4)
+        index = 1 + int(ious[0, 1:].argmax()) if prompt.is_ambiguous else 0
+        chosen = logits[:, index : index + 1].float()
+        full = F.interpolate(chosen, encoded.size, mode="bilinear", align_corners=False)
+        return full[0, 0] > 0  # (H, W)
