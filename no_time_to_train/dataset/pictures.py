@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,28 +13,12 @@ from torch.utils.data import Dataset
 
 from no_time_to_train.dataset.images import read_image
 from no_time_to_train.dataset.picture_folders import printable
+from no_time_to_train.dataset.picture_stamps import FileStamp
 from no_time_to_train.dataset.targets import to_target
 from no_time_to_train.errors import InputError
 from no_time_to_train.structures import BadImage, Target
 
 logger = logging.getLogger(__name__)
-
-
-class FileStamp(NamedTuple):
-    """By which it is seen that a file has changed."""
-
-    bytes: int
-    mtime_ns: int
-    """When it was last written, in nanoseconds."""
-
-    @classmethod
-    def of(cls, path: Path) -> FileStamp:
-        """That of a file; of one that cannot be looked at, one that no file has."""
-        try:
-            status = os.stat(path)
-        except (OSError, ValueError):
-            return cls(-1, -1)
-        return cls(status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True)

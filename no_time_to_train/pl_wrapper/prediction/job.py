@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from no_time_to_train.dataset.picture_folders import FoundPictures
-from no_time_to_train.errors import InputError
 from no_time_to_train.settings import Settings
 
 MEMORY = "memory.pth"
@@ -93,9 +92,3 @@ def tables_of(pictures: FoundPictures, out: Path, per_folder: bool) -> list[Tabl
         Table(out / "tables" / folder, first, stop)
         for (folder, first), stop in zip(starts.items(), stops, strict=True)
     ]
-
-
-def check_out(out: Path) -> None:
-    """Refuse a folder of results in which there is something else (InputError)."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; give a folder")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from lightning import Callback, LightningModule, Trainer
 
 from no_time_to_train import stepwise
-from no_time_to_train.dataset.pictures import FileStamp, OpenedPicture
+from no_time_to_train.dataset.picture_stamps import FileStamp
+from no_time_to_train.dataset.pictures import OpenedPicture
 from no_time_to_train.distributed import gather_everywhere
 from no_time_to_train.errors import InputError
 from no_time_to_train.exports.picture_results import picture_result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -98,7 +99,7 @@ class TableWriter:
         results = TableResults(self.kept, table)
         if any(True for _ in results):
             write_coco(table.folder / RESULTS, results, self.class_names)
-            write_csv(table.folder / INSTANCES, self._rows(results))
+            write_csv(table.folder / INSTANCES, self._rows(table, results))
         else:  # no tables that look as if nothing had been found
             for name in (RESULTS, INSTANCES):
                 (table.folder / name).unlink(missing_ok=True)
@@ -113,9 +114,11 @@ class TableWriter:
         for index, offset in enumerate(offsets, start=table.first):
             self.kept.move(index, path, offset)
 
-    def _rows(self, results: TableResults) -> Iterator[Row]:
+    def _rows(self, table: Table, results: TableResults) -> Iterator[Row]:
+        up = os.path.relpath(self.out, table.folder)
+        names, own_files = self.class_names, self.with_instances
         for line, result in results.with_lines():
-            yield from csv_rows(line["output"], result, self.class_names, self.with_instances)
+            yield from csv_rows(line["output"], result, names, own_files, up)
 
 
 class TableResults:
