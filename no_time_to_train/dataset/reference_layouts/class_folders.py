@@ -62,11 +62,7 @@ def read(folder: Folder) -> FoundReferences:
     classes = [_pair_up(name, files) for name, files in _by_class(folder).items()]
     for each in classes:
         if not each.pairs:
-            raise InputError(
-                f"{folder.root / each.name} has {counted(len(each.unmarked), 'picture')} and no mask, such "
-                f"as {each.unmarked[0].stem}.png or {each.unmarked[0].stem}{MASK_ENDING}.png "
-                f"for {each.unmarked[0].name}; add them, or move the folder elsewhere"
-            )
+            raise _without_masks(folder, each)
     masks: dict[PurePosixPath, MaskFile] = {}
     instances = [
         instance
@@ -76,6 +72,15 @@ def read(folder: Folder) -> FoundReferences:
     ]
     names = [_composed(each.name) for each in classes]
     return collect(NAME, folder.root, names, instances, _notes(folder, classes, masks))
+
+
+def _without_masks(folder: Folder, found: ClassFolder) -> InputError:
+    first = found.unmarked[0]
+    return InputError(
+        f"{folder.root / found.name} has {counted(len(found.unmarked), 'picture')} and no mask, "
+        f"such as {first.stem}.png or {first.stem}{MASK_ENDING}.png for {first.name}; add them, or "
+        "move the folder elsewhere"
+    )
 
 
 def _read(folder: Folder, pair: Pair, masks: dict[PurePosixPath, MaskFile]) -> Iterator[Labelled]:
