@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from itertools import islice
 from pathlib import Path
 from threading import RLock
@@ -213,6 +214,17 @@ class FewShotSegmenter:
             batch_size=loading.batch_size,
             threshold=config.test.vis_thr,
         )
+
+    def fresh(self) -> FewShotSegmenter:
+        """Another segmenter with the same networks and settings, which remembers nothing yet.
+
+        Threads that use one of the two wait for each other, as the networks are the same.
+        """
+        parts, other = self._segmenter, copy(self)
+        memory = parts.memory.emptied()
+        networks = Segmenter(parts.settings, parts.encoder, parts.proposer, parts.rescore, memory)
+        other._segmenter = networks.to(parts.prototypes.device)
+        return other
 
     def remember(
         self, image: Picture, mask: npt.ArrayLike | str | Path | Image.Image, name: str
