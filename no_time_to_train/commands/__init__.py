@@ -30,6 +30,11 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "predict": Command(
+        "no_time_to_train.commands.predict",
+        "Find and segment every instance in any folder of pictures, from a few marked examples or "
+        "a memory.",
+    ),
     "check": Command(
         "no_time_to_train.commands.check",
         "Look at what a `test` with the same arguments will read, write and take, and list all "

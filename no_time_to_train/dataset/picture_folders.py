@@ -10,10 +10,10 @@ from pathlib import Path
 
 from no_time_to_train.errors import InputError, listed
 
-SUFFIXES = frozenset(
-    (".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".j2k", ".pbm", ".pgm", ".png")
-    + (".pnm", ".ppm", ".tif", ".tiff", ".webp")
-)
+SUFFIXES = {
+    *(".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"),
+    *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+}
 """Of the formats that are read; in folders, other files are left alone."""
 
 
@@ -49,7 +49,7 @@ def find_pictures(sources: Sequence[Path], without: Path) -> FoundPictures:
     Raises:
         InputError: One does not exist or may not be read, or there is no picture.
     """
-    root = _common_folder(sources)
+    root = common_folder(sources)
     others: Counter[str] = Counter()
     seen = {_identity(without)}
     paths: set[str] = set()
@@ -74,8 +74,12 @@ def _by_folder(name: str) -> tuple[str, str]:
     return folder, own
 
 
-def _common_folder(sources: Sequence[Path]) -> Path:
-    """The folder that all are in; of a single folder, itself."""
+def common_folder(sources: Sequence[Path]) -> Path:
+    """The folder that all are in; of a single folder, itself.
+
+    Raises:
+        InputError: One does not exist.
+    """
     for source in sources:
         if not os.path.lexists(source):
             raise InputError(f"--images {source} does not exist; give folders or files of pictures")
@@ -93,7 +97,9 @@ def _walk(folder: str, seen: set[tuple[int, int]], others: Counter[str]) -> Iter
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        raise InputError(f"{folder} cannot be searched ({error.strerror}); change its mode") from None
+        raise InputError(
+            f"{folder} cannot be searched ({error.strerror}); change its mode"
+        ) from None
     for entry in entries:
         if entry.name.startswith("."):
             continue

@@ -119,7 +119,10 @@ def identify(
     Raises:
         InputError: A file cannot be read.
     """
-    row, leaves = STAGES[mode], dict(settings_by_name({"model_cfg": model, "dataset_cfgs": datasets}))
+    row, leaves = (
+        STAGES[mode],
+        dict(settings_by_name({"model_cfg": model, "dataset_cfgs": datasets})),
+    )
     names = [name for part in row.reads for name in FILES_OF[part]]
     paths = {name: leaves[name] for name in names if leaves[name] is not None}
     if "ckpt_path" in row.needs:

@@ -16,9 +16,8 @@ from no_time_to_train.files import remove_leftovers
 from no_time_to_train.output_checks import check_writable
 from no_time_to_train.pl_wrapper.journal import LINES, UnfinishedRun, unfinished_runs
 from no_time_to_train.pl_wrapper.prediction.identity import STAGE
-from no_time_to_train.pl_wrapper.prediction.job import RECORD, UNFINISHED
+from no_time_to_train.pl_wrapper.prediction.job import RECORD, TABLE_LINES, UNFINISHED
 from no_time_to_train.pl_wrapper.prediction.kept import Line
-from no_time_to_train.pl_wrapper.prediction.tables import LINES as TABLE_LINES
 from no_time_to_train.pl_wrapper.run_identity import RunIdentity
 
 
@@ -36,6 +35,11 @@ class OutFolder:
     def goes_on(self) -> bool:
         """Whether there is a run to go on with."""
         return self.run is not None or self.record is not None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a run has ended here, and none was begun since."""
+        return self.record is not None and self.run is None
 
     @property
     def identity(self) -> RunIdentity | None:

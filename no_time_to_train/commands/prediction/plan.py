@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from no_time_to_train.commands.network_options import network_settings
 from no_time_to_train.commands.prediction import out_folder
 from no_time_to_train.commands.prediction.out_folder import OutFolder
-from no_time_to_train.dataset.picture_folders import FoundPictures, find_pictures
-from no_time_to_train.errors import InputError
+from no_time_to_train.dataset.picture_folders import FoundPictures, common_folder, find_pictures
+from no_time_to_train.dataset.reference_layouts import FoundReferences, find_references
+from no_time_to_train.errors import InputError, naming
 from no_time_to_train.exports.output_names import OutputNames
 from no_time_to_train.files import sha256
 from no_time_to_train.memory.description import MemoryDescription, describe_memory
@@ -22,7 +21,6 @@ from no_time_to_train.output_checks import prepare_outputs
 from no_time_to_train.pl_wrapper.prediction.identity import prediction_identity, weights_of
 from no_time_to_train.pl_wrapper.prediction.job import (
     MEMORY,
-    RECORD,
     Job,
     PictureEntry,
     WantedFiles,
@@ -44,6 +42,13 @@ class Plan:
     kept: KeptPictures
     """What earlier runs have finished."""
     identity: RunIdentity
+    references: FoundReferences | None
+    """Where they are given, and no memory."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether a finished run has done all of it."""
+        return self.out.is_finished and self.kept.count == self.kept.total
 
     def remaining(self) -> Iterator[PictureEntry]:
         """What is left to do."""
@@ -62,29 +67,27 @@ def make_plan(options: Namespace) -> Plan:
         InputError: Something cannot work.
     """
     out = out_folder.inspect(options.out, options.resume)
-    memory = describe_memory(options.memory) if options.memory else None
-    if memory:
-        prepare_outputs({"--out": options.out / MEMORY}, {"--memory": options.memory})
+    memory, references, source = look_at_source(options)
     pictures = find_pictures(options.images, without=options.out)
-    job = make_job(options, pictures.root, memory)
-    identity = prediction_identity(job, weights_of(job), _sources(options))
+    job = make_job(options, memory)
+    identity = prediction_identity(job, weights_of(job), source)
     out.check_same(identity)
-    if note := pictures.describe_others():
-        logger.info("%s", note)
+    for note in [*(references.notes if references else []), pictures.describe_others()]:
+        if note:
+            logger.info("%s", note)
     names, kept = OutputNames(pictures.names), KeptPictures(len(pictures.names))
     if out.goes_on:
         _take_up(out, pictures, names, kept)
     elif options.resume:
         logger.info("--resume: no run in %s, this one begins anew", options.out)
-    return Plan(job, out, pictures, names, kept, identity)
+    return Plan(job, out, pictures, names, kept, identity, references)
 
 
-def make_job(options: Namespace, root: Path, memory: MemoryDescription | None) -> Job:
+def make_job(options: Namespace, memory: MemoryDescription | None) -> Job:
     """What is to be done.
 
     Args:
         options: Of the command line.
-        root: Folder of the pictures.
         memory: That is used, if there is one.
 
     Raises:
@@ -101,11 +104,34 @@ def make_job(options: Namespace, root: Path, memory: MemoryDescription | None) -
     settings = replace(settings, loading=replace(settings.loading, **given))
     threshold = settings.model.test.vis_thr if options.threshold is None else options.threshold
     files = WantedFiles(not options.no_overlays, options.instances)
+    root = common_folder(options.images)
     return Job(settings, root, options.out, threshold, files, options.per_folder)
 
 
-def _sources(options: Namespace) -> dict[str, str]:
-    return {"--memory": sha256(options.memory)}
+def look_at_source(
+    options: Namespace,
+) -> tuple[MemoryDescription | None, FoundReferences | None, dict[str, str]]:
+    """Look at the memory or the references, and take their checksum.
+
+    Raises:
+        InputError: They cannot be used.
+    """
+    if options.references is None:
+        prepare_outputs({"--out": options.out / MEMORY}, {"--memory": options.memory})
+        return describe_memory(options.memory), None, {"--memory": sha256(options.memory)}
+    with naming("--references"):
+        found = find_references(options.references)
+        return None, found, {"--references": _checksum(found)}
+
+
+def _checksum(found: FoundReferences) -> str:
+    """Of what is marked, and of the pictures that it is marked in."""
+    annotations = found.annotations
+    marks = [annotations.categories, annotations.annotations, list(annotations.images.values())]
+    digest = hashlib.sha256(repr(marks).encode(errors="backslashreplace"))
+    for image_id in annotations.images:
+        digest.update(sha256(found.path(image_id)).encode())
+    return digest.hexdigest()
 
 
 def _take_up(

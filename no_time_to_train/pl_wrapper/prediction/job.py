@@ -15,6 +15,8 @@ UNFINISHED = "unfinished"
 """In the folder of the results, until all is written: what is kept of the pictures so far."""
 RECORD = "run.json"
 """In the folder of the results: what was run, and what came of it."""
+TABLE_LINES = "pictures.jsonl"
+"""Beside each table: the lines that it is made of."""
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,7 @@ class Keeping(Callback):
     def _write(self, picture: OpenedPicture, prediction: Prediction) -> None:
         target, entry = picture.target, self._module.entries[picture.target.index]
         size, threshold = target.original_size, self._module.job.threshold
-        result = picture_result(
-            prediction, entry.index + 1, picture.file_name, size, threshold
-        )
+        result = picture_result(prediction, entry.index + 1, picture.file_name, size, threshold)
         assert self._files is not None
         self._files.write(entry.output, result, prediction, picture.pixels)
         line = {"bad": None, **_about(entry, picture.stamp), "result": result.to_json()}

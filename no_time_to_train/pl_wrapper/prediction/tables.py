@@ -14,11 +14,10 @@ from no_time_to_train.exports.coco_document import write_coco
 from no_time_to_train.exports.instances_csv import Row, write_csv
 from no_time_to_train.exports.picture_results import PictureResult
 from no_time_to_train.files import atomic_write
-from no_time_to_train.pl_wrapper.prediction.job import Table
+from no_time_to_train.pl_wrapper.prediction.job import TABLE_LINES, Table
 from no_time_to_train.pl_wrapper.prediction.kept import KeptPictures
 from no_time_to_train.pl_wrapper.prediction.picture_files import csv_rows
 
-LINES = "pictures.jsonl"
 RESULTS = "results.json"
 INSTANCES = "instances.csv"
 
@@ -87,7 +86,7 @@ class TableWriter:
 
     def _is_written(self, table: Table) -> bool:
         """Whether it was made of these pictures, as they are, and no others."""
-        lines = table.folder / LINES
+        lines = table.folder / TABLE_LINES
         names = (RESULTS, INSTANCES)
         if not lines.is_file() or not all((table.folder / name).is_file() for name in names):
             return False
@@ -106,7 +105,7 @@ class TableWriter:
         self._copy_lines(table)
 
     def _copy_lines(self, table: Table) -> None:
-        path, offsets = table.folder / LINES, array("q")
+        path, offsets = table.folder / TABLE_LINES, array("q")
         with atomic_write(path, "wb", is_result=False) as file:
             for index in range(table.first, table.stop):
                 offsets.append(file.tell())
