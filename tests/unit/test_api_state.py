@@ -368,5 +368,5 @@ def test_fresh__shares_the_networks_and_not_what_is_remembered(
     with pytest.raises(InputError, match=r"finalise\(\)"):
         first.segment(picture("red"))
     first.finalise()
-    assert first.segment(picture("blue")).names == ["red"]
+    assert first.segment(picture("red")).names == ["red"]
     assert second.class_names == ["blue"]
