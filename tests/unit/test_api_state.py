@@ -353,3 +353,20 @@ def test_from_config__segments_in_batches_and_draws_from_the_score_that_it_names
     assert [len(images) for images in encoded] == [2, 1]
     assert [found.names[0] for found in predictions] == ["arrow", "coin", "arrow"]
     assert {found.threshold for found in predictions} == {0.3}
+
+
+def test_fresh__shares_the_networks_and_not_what_is_remembered(
+    make: Callable[[], FewShotSegmenter],
+) -> None:
+    first = make()
+    first.remember(picture("red"), np.ones((SIDE, SIDE)), "red")
+    second = first.fresh()
+    assert second.class_names == []
+    second.remember(picture("blue"), np.ones((SIDE, SIDE)), "blue")
+    second.finalise()
+    assert second.segment(picture("blue")).names == ["blue"]
+    with pytest.raises(InputError, match=r"finalise\(\)"):
+        first.segment(picture("red"))
+    first.finalise()
+    assert first.segment(picture("red")).names == ["red"]
+    assert second.class_names == ["blue"]
