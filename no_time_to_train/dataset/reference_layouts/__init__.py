@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from no_time_to_train.dataset.reference_layouts import class_folders, coco, labelme, yolo
+from no_time_to_train.dataset.reference_layouts import class_folders, coco_json, labelme, yolo
 from no_time_to_train.dataset.reference_layouts.box_masks import with_masks
 from no_time_to_train.dataset.reference_layouts.folder import Folder
 from no_time_to_train.dataset.reference_layouts.found import FoundReferences
@@ -28,9 +28,9 @@ class Layout:
 
 
 LAYOUTS: dict[str, Layout] = {
-    coco.NAME: Layout(
-        coco.evidence,
-        coco.read,
+    coco_json.NAME: Layout(
+        coco_json.evidence,
+        coco_json.read,
         "a COCO json and its images",
     ),
     yolo.NAME: Layout(
