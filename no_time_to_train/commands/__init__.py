@@ -57,6 +57,10 @@ COMMANDS = {
         "no_time_to_train.commands.summary",
         "Show every evaluated run below some folders as tables, beside the published numbers.",
     ),
+    "report": Command(
+        "no_time_to_train.commands.report",
+        "Write a page about each of some finished runs: what ran, numbers, pictures.",
+    ),
     "weights": Command(
         "no_time_to_train.commands.weights",
         "List the published weights of SAM 2 and DINOv2, and download those that are named.",
