@@ -138,6 +138,9 @@ def _take_up(
     out: OutFolder, pictures: FoundPictures, names: OutputNames, kept: KeptPictures
 ) -> None:
     out.clear_up()
+    if not out.has_memory:  # what is there cannot be gone on with
+        logger.info("--resume: %s has no memory yet, this run begins anew", out.path)
+        return
     index_of = {name: index for index, name in enumerate(pictures.names)}
     kept.take_up(out.lines(), out_folder.acceptance(pictures.root, index_of, names.of))
     logger.info(

@@ -18,11 +18,18 @@ from no_time_to_train.api.arguments import usable_device
 from no_time_to_train.commands.prediction.plan import Plan
 from no_time_to_train.distributed import end_ranks_together
 from no_time_to_train.errors import InputError
+from no_time_to_train.files import sha256
 from no_time_to_train.memory.checkpoint import write_memory
 from no_time_to_train.memory.description import describe_memory
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.pl_wrapper.journal import UnfinishedRun
-from no_time_to_train.pl_wrapper.prediction.job import MEMORY, UNFINISHED, Job, tables_of
+from no_time_to_train.pl_wrapper.prediction.job import (
+    MEMORY,
+    MEMORY_CHECKSUM,
+    UNFINISHED,
+    Job,
+    tables_of,
+)
 from no_time_to_train.pl_wrapper.prediction.keeping import how_to_go_on
 from no_time_to_train.pl_wrapper.prediction.module import PicturePrediction, write_remaining
 from no_time_to_train.pl_wrapper.prediction.networks import build_segmenter
@@ -119,7 +126,9 @@ def _open_run(plan: Plan, segmenter: Segmenter, log: RunLog) -> UnfinishedRun:
         out / UNFINISHED, plan.identity, [], plan.kept.total, setting="--out"
     )
     log.open(out / LOG)
-    write_memory(out / MEMORY, segmenter.memory)
+    if not plan.out.has_memory:
+        write_memory(out / MEMORY, segmenter.memory)
+    (run.folder / MEMORY_CHECKSUM).write_text(sha256(out / MEMORY), encoding="utf-8")
     write_remaining(run.folder, plan.remaining())
     plan.kept.follow(run.folder)
     return run

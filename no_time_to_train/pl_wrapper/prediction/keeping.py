@@ -52,9 +52,8 @@ class Keeping(Callback):
         """Put down that a picture cannot be read, later."""
         entry = self._module.entries[picture.index]
         stamp = FileStamp.of(self._module.job.root / entry.file_name)
-        self._writer.call(
-            self._append, picture.index, {"bad": picture.reason, **_about(entry, stamp)}
-        )
+        line = {"bad": picture.reason, **_about(entry, stamp), "file_name": picture.file_name}
+        self._writer.call(self._append, picture.index, line)
 
     def _write(self, picture: OpenedPicture, prediction: Prediction) -> None:
         target, entry = picture.target, self._module.entries[picture.target.index]
