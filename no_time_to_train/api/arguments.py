@@ -9,11 +9,11 @@ import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
-from no_time_to_train.config import ModelConfig
+from no_time_to_train.config import ColourBy, ModelConfig
 from no_time_to_train.errors import InputError
 
 
@@ -71,6 +71,14 @@ def check_threshold(threshold: Any) -> float:
     if not number or math.isnan(threshold):
         raise InputError(f"threshold is {shown(threshold)}; give a number, such as 0.5")
     return float(threshold)
+
+
+def check_colour_by(colour_by: Any) -> ColourBy:
+    """What gets a colour of its own."""
+    if colour_by not in get_args(ColourBy):
+        raise InputError(f"colour_by is {shown(colour_by)}; give 'class' or 'instance'")
+    choice: ColourBy = colour_by
+    return choice
 
 
 def check_category_ids(ids: Any, classes: int) -> Sequence[int]:

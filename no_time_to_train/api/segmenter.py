@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from itertools import islice
 from pathlib import Path
 from threading import RLock
@@ -25,6 +26,7 @@ from no_time_to_train.api.drawing import MaskDrawing
 from no_time_to_train.api.pictures import Picture, open_picture
 from no_time_to_train.api.prediction import ImagePrediction
 from no_time_to_train.config import (
+    ColourBy,
     DataLoadConfig,
     DatasetsConfig,
     EncoderConfig,
@@ -81,6 +83,7 @@ class FewShotSegmenter:
         wanted: Sequence[str] | None = None,
         batch_size: int = 1,
         threshold: float = 0.5,
+        colour_by: ColourBy = "class",
     ) -> None:
         """Put the parts together; `from_preset`, `from_config` and `from_settings` build them.
 
@@ -95,6 +98,7 @@ class FewShotSegmenter:
             wanted: Names that classes may have; by default any.
             batch_size: Pictures of `segment_all` that go through the image encoders together.
             threshold: Lowest score that predictions draw by default.
+            colour_by: What predictions give a colour of its own by default.
         """
         self._segmenter = segmenter
         self._crop_size = crop_size
@@ -105,6 +109,7 @@ class FewShotSegmenter:
         self._wanted = wanted
         self._batch_size = batch_size
         self._threshold = threshold
+        self._colour_by = colour_by
         self._lock = RLock()
         self._drawing = MaskDrawing(segmenter.proposer, self._references_as_stored, self._lock)
 
@@ -212,7 +217,19 @@ class FewShotSegmenter:
             wanted=wanted,
             batch_size=loading.batch_size,
             threshold=config.test.vis_thr,
+            colour_by=config.test.colour_by,
         )
+
+    def fresh(self) -> FewShotSegmenter:
+        """Another segmenter with the same networks and settings, which remembers nothing yet.
+
+        Threads that use one of the two wait for each other, as the networks are the same.
+        """
+        parts, other = self._segmenter, copy(self)
+        memory = parts.memory.emptied()
+        networks = Segmenter(parts.settings, parts.encoder, parts.proposer, parts.rescore, memory)
+        other._segmenter = networks.to(parts.prototypes.device)
+        return other
 
     def remember(
         self, image: Picture, mask: npt.ArrayLike | str | Path | Image.Image, name: str
@@ -348,6 +365,7 @@ class FewShotSegmenter:
                 image=np.asarray(picture),
                 class_names=names,
                 threshold=self._threshold,
+                colour_by=self._colour_by,
             )
             for found, picture in zip(predictions, pictures, strict=True)
         ]
