@@ -51,6 +51,7 @@ Sam2Name = Literal[
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 Orientation = Literal["auto", "shown", "stored"]
 OnBadImage = Literal["fail", "skip"]
+ColourBy = Literal["class", "instance"]
 MAX_NAME = 100
 """Longest name of an encoder, which memories and messages repeat."""
 DOWNLOAD = "download"
@@ -300,9 +301,13 @@ class VisualizationConfig:
     imgs_path: str | None = None
     """Folder of the target images, where it is not dataset_cfgs.test.root."""
     online_vis: bool = False
-    """Write one picture per image: ground truth left, predictions right."""
+    """Write one picture per image: ground truth left, predictions right; predictions alone where
+    no image has any ground truth."""
     vis_thr: float = 0.5
     """Lowest score that is drawn."""
+    colour_by: ColourBy = "class"
+    """A colour per class, or one per instance, by which overlapping instances of one class are
+    told apart."""
 
     def __post_init__(self) -> None:
         require_between(0, 1, test__vis_thr=self.vis_thr)

@@ -9,45 +9,45 @@ import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
-from no_time_to_train.config import ModelConfig
+from no_time_to_train.config import ColourBy, ModelConfig
 from no_time_to_train.errors import InputError
 
 
 def check_name(name: Any) -> str:
     """The name of a class, without spaces around it."""
     if not isinstance(name, str) or not name.strip():
-        raise InputError(f"name is {_short(name)}; give the class a name, such as 'bird'")
+        raise InputError(f"name is {shown(name)}; give the class a name, such as 'bird'")
     if any(0xD800 <= ord(letter) < 0xE000 for letter in name):
-        raise InputError(f"name is {_short(name)}, which is no Unicode text; give another")
+        raise InputError(f"name is {shown(name)}, which is no Unicode text; give another")
     return name.strip()
 
 
 def check_config(config: Any) -> None:
     """Refuse what is no `ModelConfig`."""
     if not isinstance(config, ModelConfig):
-        raise InputError(f"config is {_short(config)}; give a ModelConfig, or use from_config()")
+        raise InputError(f"config is {shown(config)}; give a ModelConfig, or use from_config()")
 
 
 def check_preset(name: Any, argument: str) -> None:
     """Refuse what is no text; whether there is such a preset is found where it is built."""
     if not isinstance(name, str):
-        raise InputError(f"{argument} is {_short(name)}; give the name of a preset")
+        raise InputError(f"{argument} is {shown(name)}; give the name of a preset")
 
 
 def check_side(side: Any, argument: str) -> None:
     """Refuse what is no number of pixels."""
     if not is_id(side) or side < 1:
-        raise InputError(f"{argument} is {_short(side)}; give a number of pixels")
+        raise InputError(f"{argument} is {shown(side)}; give a number of pixels")
 
 
 def check_path(path: Any, argument: str = "path") -> Path:
     """A path in either of its forms."""
     if not isinstance(path, str | Path) or not str(path):
-        raise InputError(f"{argument} is {_short(path)}; give the name of a file")
+        raise InputError(f"{argument} is {shown(path)}; give the name of a file")
     return Path(path)
 
 
@@ -61,7 +61,7 @@ def check_image_id(image_id: Any) -> int | str:
     if isinstance(image_id, str):
         return image_id
     if not is_id(image_id):
-        raise InputError(f"image_id is {_short(image_id)}; give an integer or a text")
+        raise InputError(f"image_id is {shown(image_id)}; give an integer or a text")
     return int(image_id)
 
 
@@ -69,8 +69,16 @@ def check_threshold(threshold: Any) -> float:
     """A score to compare with."""
     number = isinstance(threshold, Real) and not isinstance(threshold, bool)
     if not number or math.isnan(threshold):
-        raise InputError(f"threshold is {_short(threshold)}; give a number, such as 0.5")
+        raise InputError(f"threshold is {shown(threshold)}; give a number, such as 0.5")
     return float(threshold)
+
+
+def check_colour_by(colour_by: Any) -> ColourBy:
+    """What gets a colour of its own."""
+    if colour_by not in get_args(ColourBy):
+        raise InputError(f"colour_by is {shown(colour_by)}; give 'class' or 'instance'")
+    choice: ColourBy = colour_by
+    return choice
 
 
 def check_category_ids(ids: Any, classes: int) -> Sequence[int]:
@@ -83,7 +91,7 @@ def check_category_ids(ids: Any, classes: int) -> Sequence[int]:
         listed = [None]
     if not all(is_id(each) for each in listed) or len(listed) != classes:
         raise InputError(
-            f"category_ids is {_short(ids)}; give one integer for each of the {classes} classes"
+            f"category_ids is {shown(ids)}; give one integer for each of the {classes} classes"
         )
     return [int(each) for each in listed]
 
@@ -97,11 +105,11 @@ def usable_device(device: Any) -> torch.device:
     except Exception:  # an unknown name, no driver, too high a number, another type
         found = None
     if found is None or found.type == "meta":
-        raise InputError(f"device {_short(device)} does not exist here; give cpu, cuda or cuda:0")
+        raise InputError(f"device {shown(device)} does not exist here; give cpu, cuda or cuda:0")
     return found
 
 
-def _short(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value on one line of a message."""
     if isinstance(value, torch.Tensor):
         return f"a tensor of shape {tuple(value.shape)}"

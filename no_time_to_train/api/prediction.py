@@ -9,9 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from no_time_to_train.api.arguments import check_category_ids, check_image_id, check_threshold
+from no_time_to_train.api.arguments import (
+    check_category_ids,
+    check_colour_by,
+    check_image_id,
+    check_threshold,
+)
 from no_time_to_train.coco.results import CocoRecord, to_records
+from no_time_to_train.config import ColourBy
 from no_time_to_train.structures import Prediction
+from no_time_to_train.visualization.captions import found_caption
 from no_time_to_train.visualization.predictions import Instance, draw_instances
 
 
@@ -25,6 +32,8 @@ class ImagePrediction(Prediction):
     """By label."""
     threshold: float = 0.5
     """Lowest score that `draw` shows unless it is told another."""
+    colour_by: ColourBy = "class"
+    """What `draw` gives a colour of its own, unless it is told another."""
 
     @property
     def names(self) -> list[str]:
@@ -46,14 +55,18 @@ class ImagePrediction(Prediction):
         ids = check_category_ids(category_ids, len(self.class_names))
         return to_records(self, check_image_id(image_id), ids)
 
-    def draw(self, threshold: float | None = None) -> Image.Image:
-        """Draw the instances into the image.
+    def draw(
+        self, threshold: float | None = None, colour_by: ColourBy | None = None
+    ) -> Image.Image:
+        """Draw the instances into the image; where there is none, how close the best one is.
 
         Args:
             threshold: Lowest score that is drawn; by default that of the configuration.
+            colour_by: `class`, or `instance`, which tells overlapping instances of one class apart;
+                by default that of the configuration.
 
         Raises:
-            InputError: The threshold is no number.
+            InputError: The threshold is no number, or colours can not be chosen by that.
         """
         min_score = self.threshold if threshold is None else check_threshold(threshold)
         rows = zip(
@@ -64,4 +77,7 @@ class ImagePrediction(Prediction):
             for mask, box, label, score in rows
             if score > min_score
         ]
-        return Image.fromarray(draw_instances(self.image, instances, self.class_names))
+        by = self.colour_by if colour_by is None else check_colour_by(colour_by)
+        note = found_caption(self.scores.tolist(), len(instances), min_score)
+        drawn = draw_instances(self.image, instances, self.class_names, by, empty_note=note)
+        return Image.fromarray(drawn)

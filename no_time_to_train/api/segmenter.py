@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from itertools import islice
 from pathlib import Path
 from threading import RLock
@@ -21,8 +22,11 @@ from no_time_to_train.api.arguments import (
     check_side,
     usable_device,
 )
+from no_time_to_train.api.drawing import MaskDrawing
+from no_time_to_train.api.pictures import Picture, open_picture
 from no_time_to_train.api.prediction import ImagePrediction
 from no_time_to_train.config import (
+    ColourBy,
     DataLoadConfig,
     DatasetsConfig,
     EncoderConfig,
@@ -33,7 +37,7 @@ from no_time_to_train.config import (
 from no_time_to_train.dataset.class_splits import class_names as class_names_of
 from no_time_to_train.dataset.crop_boxes import crop_box
 from no_time_to_train.dataset.crops import crop_and_resize
-from no_time_to_train.dataset.images import as_rgb, read_image, rgb_from_array, to_tensor
+from no_time_to_train.dataset.images import to_tensor
 from no_time_to_train.dataset.instance_masks import to_mask
 from no_time_to_train.dataset.targets import to_target
 from no_time_to_train.encoders import build_encoder, input_size
@@ -46,10 +50,6 @@ from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.proposers import build_proposer
 from no_time_to_train.settings import read_configs
 from no_time_to_train.structures import Reference
-
-Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
-"""A file or PIL image, turned as its EXIF says unless the configuration says that it counts as
-stored, or an array (H, W, 3) uint8, RGB, as it is."""
 
 DATASETS = DatasetsConfig()
 LOADING = DataLoadConfig()
@@ -83,6 +83,7 @@ class FewShotSegmenter:
         wanted: Sequence[str] | None = None,
         batch_size: int = 1,
         threshold: float = 0.5,
+        colour_by: ColourBy = "class",
     ) -> None:
         """Put the parts together; `from_preset`, `from_config` and `from_settings` build them.
 
@@ -97,6 +98,7 @@ class FewShotSegmenter:
             wanted: Names that classes may have; by default any.
             batch_size: Pictures of `segment_all` that go through the image encoders together.
             threshold: Lowest score that predictions draw by default.
+            colour_by: What predictions give a colour of its own by default.
         """
         self._segmenter = segmenter
         self._crop_size = crop_size
@@ -107,7 +109,9 @@ class FewShotSegmenter:
         self._wanted = wanted
         self._batch_size = batch_size
         self._threshold = threshold
+        self._colour_by = colour_by
         self._lock = RLock()
+        self._drawing = MaskDrawing(segmenter.proposer, self._references_as_stored, self._lock)
 
     @property
     def class_names(self) -> list[str]:
@@ -213,7 +217,19 @@ class FewShotSegmenter:
             wanted=wanted,
             batch_size=loading.batch_size,
             threshold=config.test.vis_thr,
+            colour_by=config.test.colour_by,
         )
+
+    def fresh(self) -> FewShotSegmenter:
+        """Another segmenter with the same networks and settings, which remembers nothing yet.
+
+        Threads that use one of the two wait for each other, as the networks are the same.
+        """
+        parts, other = self._segmenter, copy(self)
+        memory = parts.memory.emptied()
+        networks = Segmenter(parts.settings, parts.encoder, parts.proposer, parts.rescore, memory)
+        other._segmenter = networks.to(parts.prototypes.device)
+        return other
 
     def remember(
         self, image: Picture, mask: npt.ArrayLike | str | Path | Image.Image, name: str
@@ -237,7 +253,7 @@ class FewShotSegmenter:
                 f"({listed(self._wanted)}); change its cat_names or class_split, or the name"
             )
         as_stored = self._references_as_stored
-        pixels = to_tensor(_open(image, as_stored))  # (3, H, W)
+        pixels = to_tensor(open_picture(image, as_stored))  # (3, H, W)
         inside = torch.from_numpy(to_mask(mask, f"the mask of this {name}", as_stored))  # (H, W)
         if inside.shape != pixels.shape[1:]:
             raise InputError(
@@ -265,6 +281,34 @@ class FewShotSegmenter:
         bbox = (x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
         box = crop_box(bbox, self._context_ratio, *inside.shape)
         return crop_and_resize(pixels, inside, box, self._crop_size)
+
+    def draw_mask(
+        self,
+        image: Picture,
+        *,
+        points: npt.ArrayLike | None = None,
+        point_labels: npt.ArrayLike | None = None,
+        box: npt.ArrayLike | None = None,
+    ) -> npt.NDArray[np.bool_]:
+        """Draw the mask of an object that clicks or a box point at, with SAM 2.
+
+        The features of the last pictures are kept, so that the next click is drawn at once.
+
+        Args:
+            image: The picture it is in, read as pictures of examples are.
+            points: Clicks, (T, 2) xy in pixels; one pair of numbers is one click.
+            point_labels: (T,) 1 for a click on the object, 0 for one on what does not belong to it;
+                by default all are on it.
+            box: Around the object, (x1, y1, x2, y2) in pixels.
+
+        Returns:
+            (H, W), true on the object; it may have no pixel.
+
+        Raises:
+            InputError: An argument is of another kind, or lies outside the image; or the masks of
+                the configuration come from a file, without SAM 2.
+        """
+        return self._drawing.draw(image, points, point_labels, box)
 
     def forget(self) -> None:
         """Go back to knowing no class; the networks stay."""
@@ -309,7 +353,7 @@ class FewShotSegmenter:
             yield from self._segment(batch)
 
     def _segment(self, images: Sequence[Picture]) -> list[ImagePrediction]:
-        pictures = [_open(image, self._targets_as_stored) for image in images]
+        pictures = [open_picture(image, self._targets_as_stored) for image in images]
         targets = [to_target(picture, self._image_size) for picture in pictures]
         with self._lock:
             predictions = self._segmenter.segment(targets)
@@ -320,6 +364,7 @@ class FewShotSegmenter:
                 image=np.asarray(picture),
                 class_names=names,
                 threshold=self._threshold,
+                colour_by=self._colour_by,
             )
             for found, picture in zip(predictions, pictures, strict=True)
         ]
@@ -354,12 +399,3 @@ class FewShotSegmenter:
         memory.class_names = memory.class_names or [f"class {i}" for i in range(file.size.classes)]
         with self._lock:
             segmenter.set_memory(memory)
-
-
-def _open(image: Picture, as_stored: bool) -> Image.Image:
-    """The picture as RGB, in the orientation it is shown in, or as stored."""
-    if isinstance(image, str | Path):
-        return read_image(image, as_stored=as_stored)
-    if isinstance(image, Image.Image):
-        return as_rgb(image, "the image", as_stored)
-    return rgb_from_array(image, "the image")

@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from no_time_to_train.commands import parsing, user_message
 from no_time_to_train.commands.messages import explain_failure
 from no_time_to_train.commands.outputs import log_outputs, named_inputs, write_metrics
 from no_time_to_train.commands.parsing import OneLineParser
+from no_time_to_train.commands.provenance import git_state, machine, peak_memory_mb
 from no_time_to_train.distributed import end_ranks_together
 from no_time_to_train.errors import InputError
 from no_time_to_train.evaluation.coco import evaluate
@@ -32,6 +34,7 @@ from no_time_to_train.pl_wrapper.resumption import Resumption, unfinished_folder
 from no_time_to_train.pl_wrapper.sam2matcher_pl import Sam2MatcherLightningModel
 from no_time_to_train.pl_wrapper.saved_config import SavedConfig
 from no_time_to_train.pl_wrapper.stages import STAGES, check_flags
+from no_time_to_train.pl_wrapper.stages.outputs import result_outputs
 from no_time_to_train.pl_wrapper.stages.stage import Command
 from no_time_to_train.structures import BadImage
 
@@ -173,8 +176,23 @@ class NoTimeToTrainCLI(LightningCLI):
             limited_by=self.limited_by,
             bad_images=bad_images,
             evaluation=evaluation,
+            about=self._about(),
         )
         logger.info("Metrics written to %s", path)
+
+    def _about(self) -> dict[str, Any]:
+        """What tells this run from others, beside its settings."""
+        resumption = self.model.resumption
+        return {
+            "command": sys.argv,
+            "written": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "git": git_state(),
+            "files": dict(resumption.identity.files) if resumption else {},
+            "results": [str(path) for path in result_outputs(self.config.test).values()],
+            "peak_memory_mb": peak_memory_mb(),
+            "machine": machine(str(self.trainer.strategy.root_device))
+            | {"devices": self.trainer.world_size},
+        }
 
 
 def run(arguments: list[str]) -> None:

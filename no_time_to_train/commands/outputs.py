@@ -86,6 +86,7 @@ def write_metrics(
     limited_by: str | None,
     bad_images: Sequence[BadImage],
     evaluation: Evaluation,
+    about: Mapping[str, Any],
 ) -> None:
     """Write what a run was and what came of it, for scripts to read.
 
@@ -100,6 +101,7 @@ def write_metrics(
         limited_by: The setting that left some out.
         bad_images: Those that ran and could not be read, in the order of the data set.
         evaluation: Its accuracy.
+        about: What else is kept of it, as `provenance` has it: command, time, checksums, machine.
     """
     images = len(image_ids)
     run_now = images - resumed_images
@@ -119,6 +121,7 @@ def write_metrics(
         "seconds_per_image": round(seconds["segment"] / run_now, 4) if run_now else None,
         "seed": config.get("seed"),
         "versions": {"python": platform.python_version()} | versions(VERSIONS_OF),
+        **about,
         "config": config,
     }
     with atomic_write(path) as file:

@@ -7,6 +7,8 @@ them or, as the published system reads them, on the pixels as they are stored.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,7 +163,30 @@ def rgb_from_array(array: Any, name: str) -> Image.Image:
     )
 
 
+def picture_sizes(path: str | Path) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(height, width) of an image as it is shown and as it is stored, from its header alone.
+
+    Raises:
+        InputError: The file is missing, no image, or too large.
+    """
+    with _opened(path, MAX_PIXELS) as file:
+        size, turned = (file.height, file.width), (file.width, file.height)
+        sideways = _orientation(file) >= 5
+        # PIL gives a TIFF the size that it is shown in before it is decoded.
+        other = turned if sideways else size
+        return (size, other) if file.format == "TIFF" else (other, size)
+
+
 def _decode(path: str | Path, max_pixels: int) -> _Stored:
+    with _opened(path, max_pixels) as file:
+        stored = _load(file, str(path))
+        _warn_of_frames(file, path)
+        return stored
+
+
+@contextmanager
+def _opened(path: str | Path, max_pixels: int) -> Iterator[Image.Image]:
+    """An image file, of which the header is read; errors of decoding it are told as well."""
     check_regular_file(path, "the image")
     try:
         with warnings.catch_warnings():
@@ -171,9 +196,7 @@ def _decode(path: str | Path, max_pixels: int) -> _Stored:
             with Image.open(path, formats=FORMATS) as file:
                 if file.width * file.height > max_pixels:
                     raise InputError(_too_large(path, f"{file.width} x {file.height}", max_pixels))
-                stored = _load(file, str(path))
-                _warn_of_frames(file, path)
-                return stored
+                yield file
     except InputError:
         raise
     except FileNotFoundError:

@@ -38,13 +38,22 @@ def to_mask(mask: Any, what: str, as_stored: bool = False) -> Mask:
         InputError: It is something else, holds NaN, or its file cannot be used.
     """
     if isinstance(mask, str | Path):
-        mask = _read(Path(mask), what)
+        mask = read_mask_picture(Path(mask), what)
     if isinstance(mask, Image.Image):
         return _of_picture(mask if as_stored else ImageOps.exif_transpose(mask), what)
     return _of_array(mask, what)
 
 
-def _read(path: Path, what: str) -> Image.Image:
+def read_mask_picture(path: Path, what: str) -> Image.Image:
+    """Decode the file of a mask, as it is stored.
+
+    Args:
+        path: The file.
+        what: Which mask it is, for messages.
+
+    Raises:
+        InputError: It is missing, no image, damaged, too large, or a JPEG.
+    """
     check_regular_file(path, what)
     try:
         with warnings.catch_warnings():
@@ -68,13 +77,29 @@ def _read(path: Path, what: str) -> Image.Image:
     return picture
 
 
-def _of_picture(picture: Image.Image, what: str) -> Mask:
+def mask_values(picture: Image.Image, what: str) -> npt.NDArray[Any]:
+    """The values of a mask's pixels: grey values, palette indices, or colours.
+
+    Args:
+        picture: The mask.
+        what: Which one it is, for messages.
+
+    Returns:
+        (H, W) or (H, W, bands).
+
+    Raises:
+        InputError: It has an alpha channel.
+    """
     if picture.mode in ("LA", "PA", "La", "RGBA", "RGBa"):
         raise InputError(
             f"{what} has an alpha channel (mode {picture.mode}), so that colour and transparency "
             'contradict each other; convert it, as with .convert("L")'
         )
-    values = np.asarray(picture)  # (H, W) or (H, W, bands)
+    return np.asarray(picture)
+
+
+def _of_picture(picture: Image.Image, what: str) -> Mask:
+    values = mask_values(picture, what)
     inside: Mask = (values != 0).reshape(*values.shape[:2], -1).any(axis=2)
     return inside
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +41,11 @@ class Example:
     annotation: Annotation
     class_index: int
     slot: int
+
+    @property
+    def identity(self) -> Hashable:
+        """The same for references that are repetitions of one another."""
+        return self.class_index, self.image.id, self.annotation.id
 
     @property
     def source(self) -> str:
@@ -102,16 +107,20 @@ class ReferenceFiles:
         images = [example.image for example in self.examples]
         return existing_paths(self.config.root, f"{SETTINGS}.root", images)
 
-    @property
+    @cached_property
     def picture_names(self) -> list[str]:
-        """A file name per reference: class index and image id; the slot too where those repeat."""
+        """A file name per reference: class index and image id; the slot too where those repeat.
+
+        A reference that is repeated, annotation and all, has the name of its first appearance.
+        """
         seen: set[str] = set()
-        names = []
+        names: dict[Hashable, str] = {}
         for example in self.examples:
             stem = f"{example.class_index}_{example.image.id}".replace("/", "_")
-            names.append(f"{stem}_{example.slot}.png" if stem in seen else f"{stem}.png")
+            name = f"{stem}_{example.slot}.png" if stem in seen else f"{stem}.png"
+            names.setdefault(example.identity, name)
             seen.add(stem)
-        return names
+        return [names[example.identity] for example in self.examples]
 
     def __getstate__(self) -> dict[str, Any]:
         # A worker process reads images only.

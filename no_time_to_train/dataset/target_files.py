@@ -51,6 +51,12 @@ class TargetFiles:
         """By class index."""
         return [category.name for category in self.categories]
 
+    @property
+    def has_truth(self) -> bool:
+        """Whether any object of a wanted class is annotated in any image."""
+        wanted = {category.id for category in self.categories}
+        return any(each.category_id in wanted for each in self.annotations.annotations)
+
     @cached_property
     def images(self) -> list[ImageInfo]:
         """Entries of the json."""

@@ -49,6 +49,20 @@ class Curves:
         curves = self.precision[..., 0, -1]  # (T, R, K): any area, 100 detections
         return np.stack([curves.mean(axis=(0, 1)), curves[0].mean(axis=0)], axis=1)
 
+    def by_recall(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Precision at the R recall thresholds, the mean of the classes with ground truth.
+
+        Returns:
+            By IoU threshold, 0.5 and 0.75 and the mean from 0.5 to 0.95, (R,) each; nothing
+            where no class has ground truth.
+        """
+        curves = self.precision[..., 0, -1]  # (T, R, K): any area, 100 detections
+        curves = curves[:, :, (curves >= 0).all(axis=(0, 1))]
+        if not curves.shape[2]:
+            return {}
+        means = curves.mean(axis=2)  # (T, R)
+        return {"0.50": means[0], "0.75": means[5], "0.50:0.95": means.mean(axis=0)}
+
 
 def curves(
     iou_type: IouType, category_ids: Sequence[int], truths: ByCategory, detections: ByCategory

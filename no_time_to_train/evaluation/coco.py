@@ -12,7 +12,7 @@ import numpy.typing as npt
 from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.errors import InputError
-from no_time_to_train.evaluation.average_precision import ByCategory, curves
+from no_time_to_train.evaluation.average_precision import ByCategory, Curves, curves
 from no_time_to_train.evaluation.instances import numbered
 
 PRINTED_CLASSES = 100
@@ -51,6 +51,10 @@ class Evaluation:
     """Every wanted class, by category id."""
     text: str
     """All of it to read: both summaries, then the classes."""
+    box_curves: Curves | None = None
+    """Precision by recall of boxes; None without ground truth."""
+    mask_curves: Curves | None = None
+    """The same of masks; None also where `mask` is."""
 
 
 def evaluate(
@@ -89,7 +93,7 @@ def evaluate(
     why_not = BOXES_ALONE if boxes_alone else _no_masks(without_mask, len(truths))
     mask_numbers, mask_lines = mask.summary() if mask else (None, why_not)
     text = f"BBOX RESULTS:\n{box_lines}SEGM RESULTS:\n{mask_lines}\n{class_table(per_class)}"
-    return Evaluation(box_numbers, mask_numbers, per_class, text)
+    return Evaluation(box_numbers, mask_numbers, per_class, text, box, mask)
 
 
 def _without_truth(annotations: CocoAnnotations, wanted: Sequence[int]) -> Evaluation:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from no_time_to_train.visualization.palette import Colour, text_colour
+from no_time_to_train.visualization.text import (
+    MIN_FONT_SIZE,
+    drawable,
+    load_font,
+    padding_of,
+    shortened,
+    text_size,
+)
 
 MAX_SHARE = 0.15
 """Of the image, that labels may cover; beyond it their font shrinks."""
-MIN_FONT_SIZE = 8
-"""In pixels; below it text cannot be read."""
+MAX_WIDTH = 0.5
+"""Of the image, that one label may take."""
+ALLOWED_WIDTH = 160
+"""In pixels: what a label may take whatever its share."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,8 @@ def draw_labels(
 ) -> NDArray[np.uint8]:
     """Write labels, the first ones with the best places and on top of the others.
 
+    A picture too small for a label goes without it.
+
     Args:
         picture: RGB, (H, W, 3).
         labels: The most important one first.
@@ -60,14 +69,21 @@ def draw_labels(
     image = Image.fromarray(picture)
     # No letter is narrower than two pixels; measuring thousands that cannot fit takes minutes.
     most = max(image.width // 2, 1)
-    labels = [replace(label, name=_drawable(label.name)[:most]) for label in labels]
+    labels = [replace(label, name=drawable(label.name)[:most]) for label in labels]
     canvas = ImageDraw.Draw(image)
-    font = _font(_uncrowded(font_size, labels, image.size))
-    texts = [_fitting_text(label, font, image.width) for label in labels]
-    chips = place_chips([_chip_size(text, font) for text in texts], labels, image.size)
-    for label, text, chip in reversed(list(zip(labels, texts, chips, strict=True))):
+    font = load_font(_uncrowded(font_size, labels, image.size))
+    width = min(max(round(MAX_WIDTH * image.width), ALLOWED_WIDTH), image.width)
+    texts = [shortened(label.name, label.suffix, font, width) for label in labels]
+    written = [
+        (label, text)
+        for label, text in zip(labels, texts, strict=True)
+        if _fits(text_size(text, font), image.size)
+    ]
+    sizes = [text_size(text, font) for _, text in written]
+    chips = place_chips(sizes, [label for label, _ in written], image.size)
+    for (label, text), chip in reversed(list(zip(written, chips, strict=True))):
         canvas.rectangle((chip.left, chip.top, chip.right - 1, chip.bottom - 1), label.colour)
-        origin = (chip.left + _padding(font), chip.top + _padding(font) // 2)
+        origin = (chip.left + padding_of(font), chip.top + padding_of(font) // 2)
         canvas.text(origin, text, fill=text_colour(label.colour), font=font)
     return np.array(image)
 
@@ -95,6 +111,10 @@ def place_chips(
     return chips
 
 
+def _fits(size: tuple[int, int], image_size: tuple[int, int]) -> bool:
+    return size[0] <= image_size[0] and size[1] <= image_size[1]
+
+
 def _covered(places: NDArray[np.int64], placed: NDArray[np.int64]) -> NDArray[np.int64]:
     """Pixels of the placed chips (N, 4) that each place (P, 4) would cover, (P,)."""
     sides = np.split(places, 4, axis=1)  # each (P, 1)
@@ -108,7 +128,7 @@ def _covered(places: NDArray[np.int64], placed: NDArray[np.int64]) -> NDArray[np
 def _uncrowded(font_size: int, labels: Sequence[Label], image_size: tuple[int, int]) -> int:
     """A font size with which the labels cover no more than their share of the image."""
     limit = MAX_SHARE * image_size[0] * image_size[1]
-    sizes = [_chip_size(label.name + label.suffix, _font(font_size)) for label in labels]
+    sizes = [text_size(label.name + label.suffix, load_font(font_size)) for label in labels]
     covered = sum(min(width, image_size[0]) * height for width, height in sizes)
     if covered <= limit:
         return font_size
@@ -146,42 +166,3 @@ def _inside(
         for at, side, end in zip(corner, size, image_size, strict=True)
     )
     return Chip(left, top, min(left + size[0], image_size[0]), min(top + size[1], image_size[1]))
-
-
-def _drawable(name: str) -> str:
-    """The name on one line, without lone surrogates, which json may hold and no font can draw."""
-    return " ".join(name.split()).encode("utf-8", "replace").decode("utf-8")
-
-
-def _fitting_text(label: Label, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """The label's text, its name shortened until it fits `width` pixels."""
-    text = label.name + label.suffix
-    if not label.name or _chip_size(text, font)[0] <= width:
-        return text
-    # Longer texts are wider: halve the range of lengths instead of trying one after another.
-    lengths = range(len(label.name) - 1, -1, -1)
-    first = bisect_left(lengths, True, key=lambda n: _chip_size(_cut(label, n), font)[0] <= width)
-    return _cut(label, lengths[min(first, len(lengths) - 1)])
-
-
-def _cut(label: Label, length: int) -> str:
-    return f"{label.name[:length]}…{label.suffix}"
-
-
-def _chip_size(text: str, font: ImageFont.FreeTypeFont) -> tuple[int, int]:
-    ascent, descent = font.getmetrics()
-    padding = _padding(font)
-    return round(font.getlength(text)) + 2 * padding, ascent + descent + padding // 2 * 2
-
-
-def _padding(font: ImageFont.FreeTypeFont) -> int:
-    return max(2, round(font.size / 5))
-
-
-@lru_cache(maxsize=16)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which knows most alphabets and travels with matplotlib."""
-    from matplotlib import get_data_path  # a tenth of a second, and only who draws text needs it
-
-    path = Path(get_data_path(), "fonts/ttf/DejaVuSans.ttf")
-    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)

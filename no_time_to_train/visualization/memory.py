@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isqrt
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from no_time_to_train.visualization.captions import add_fitting_title
 from no_time_to_train.visualization.palette import class_colours
+from no_time_to_train.visualization.text import usual_font_size
 
 MARGIN = 5
 """White pixels between panels."""
@@ -26,6 +29,8 @@ def draw_reference(
     centres: Tensor,
     pca_mean: Tensor,
     pca_components: Tensor,
+    class_name: str,
+    repeats: int = 1,
 ) -> NDArray[np.uint8]:
     """Draw a reference crop, its clusters and its principal components side by side.
 
@@ -42,9 +47,12 @@ def draw_reference(
         centres: Cluster centres of the class, (k, C).
         pca_mean: Mean of the class's foreground patches, (C,).
         pca_components: Principal directions, strongest first, (n, C).
+        class_name: Written above the crop.
+        repeats: How often the memory holds this reference.
 
     Returns:
-        Three panels with white margins between them, RGB, (S, 3 S + 10, 3).
+        Three panels with titles above and white margins between them, RGB; each panel is as wide as
+        the crop, or as its title where the crop is narrower, (band + S, 3 S + 10 or more, 3).
     """
     features = patch_features.float().cpu()  # (N, C)
     foreground = patch_mask.cpu() > 0  # (N,)
@@ -54,9 +62,24 @@ def draw_reference(
     )  # (N, 3)
     crop = (image.float().cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0)  # (S, S, 3)
     painted = (mask.cpu() > 0) & foreground.any()  # (S, S)
-    panels = [crop, _paint(crop, painted, clusters), _paint(crop, painted, components)]
-    margin = torch.full((len(crop), MARGIN, 3), 255, dtype=torch.uint8)
-    return torch.cat([panels[0], margin, panels[1], margin, panels[2]], dim=1).numpy()
+    panels = (crop, _paint(crop, painted, clusters), _paint(crop, painted, components))
+    times = f" x{repeats}" if repeats > 1 else ""
+    titles = ((class_name, f": reference{times}"), ("clusters", ""), ("principal components", ""))
+    pairs = zip(panels, titles, strict=True)
+    return _side_by_side([_titled(panel.numpy(), *title) for panel, title in pairs])
+
+
+def _titled(panel: NDArray[np.uint8], name: str, suffix: str) -> NDArray[np.uint8]:
+    """The panel below its title, whose name is cut to the panel's width."""
+    size = usual_font_size(*panel.shape[:2])
+    return add_fitting_title(panel, name, suffix, size)
+
+
+def _side_by_side(panels: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Panels of one height in a row, with white margins between them."""
+    margin = np.full((len(panels[0]), MARGIN, 3), 255, np.uint8)
+    parts = [part for panel in panels for part in (margin, panel)]
+    return np.concatenate(parts[1:], axis=1)
 
 
 def _cluster_colours(features: Tensor, centres: Tensor) -> Tensor:

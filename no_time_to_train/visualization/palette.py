@@ -12,6 +12,9 @@ Colours = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 """RGB."""
 
+MAX_INSTANCE_COLOURS = 64
+"""Beyond that many, further ones are hardly told apart."""
+
 BLACK: Colour = (0, 0, 0)
 WHITE: Colour = (255, 255, 255)
 
@@ -83,6 +86,15 @@ def class_colours(count: int) -> Colours:
     picked = colours[chosen]
     picked.flags.writeable = False
     return picked
+
+
+def instance_colours(count: int) -> Colours:
+    """Choose colours for instances by their order; they start over after `MAX_INSTANCE_COLOURS`.
+
+    Returns:
+        RGB per instance, (M, 3).
+    """
+    return class_colours(MAX_INSTANCE_COLOURS)[np.arange(count) % MAX_INSTANCE_COLOURS]
 
 
 def text_colour(background: Colour) -> Colour:

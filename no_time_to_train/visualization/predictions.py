@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from no_time_to_train.coco.annotations import image_path
+from no_time_to_train.config import ColourBy
 from no_time_to_train.files import atomic_write
+from no_time_to_train.visualization.captions import add_title, write_note
 from no_time_to_train.visualization.labels import Label, draw_labels
-from no_time_to_train.visualization.palette import class_colours
+from no_time_to_train.visualization.palette import class_colours, instance_colours
+from no_time_to_train.visualization.text import usual_font_size
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +65,13 @@ class Instance:
 
 
 def draw_instances(
-    image: RgbImage, instances: Sequence[Instance], class_names: Sequence[str]
+    image: RgbImage,
+    instances: Sequence[Instance],
+    class_names: Sequence[str],
+    colour_by: ColourBy = "class",
+    empty_note: str = "",
 ) -> RgbImage:
-    """Draw outlines, boxes and `name=score%` over an image; it keeps its size.
+    """Draw outlines, boxes and `name score` over an image; it keeps its size.
 
     Lines and text grow with the image. Small instances lie on top of large ones.
 
@@ -72,21 +79,44 @@ def draw_instances(
         image: RGB, (H, W, 3).
         instances: Those to draw; the first ones get the best places for their names.
         class_names: One per class index.
+        colour_by: A colour per class, or one per instance, by which overlapping instances of one
+            class are told apart.
+        empty_note: Written into the corner where there is no instance; see `found_caption`.
 
     Returns:
         A new picture, (H, W, 3).
     """
+    if not instances:
+        return write_note(image, empty_note) if empty_note else image.copy()
     unit = float(np.sqrt(image.shape[0] * image.shape[1]))
-    colours = class_colours(len(class_names))
+    coloured = list(zip(instances, _colours(instances, class_names, colour_by), strict=True))
     picture = image.copy()
-    by_size = sorted(instances, key=lambda instance: instance.mask.sum(), reverse=True)
-    for instance in by_size:
-        _tint(picture, instance.mask, colours[instance.label], FILL)
-    for instance in by_size:
-        _draw_box(picture, instance.box, colours[instance.label], max(1, round(unit / 600)))
-        _draw_outline(picture, instance.mask, colours[instance.label], max(1, round(unit / 350)))
-    labels = [_label(instance, class_names, colours) for instance in instances]
-    return draw_labels(picture, labels, font_size=max(10, round(unit / 38)))
+    by_size = sorted(coloured, key=lambda each: each[0].mask.sum(), reverse=True)
+    for instance, colour in by_size:
+        _tint(picture, instance.mask, colour, FILL)
+    for instance, colour in by_size:
+        _draw_box(picture, instance.box, colour, max(1, round(unit / 600)))
+        _draw_outline(picture, instance.mask, colour, max(1, round(unit / 350)))
+    labels = [_label(instance, class_names, colour) for instance, colour in coloured]
+    return draw_labels(picture, labels, usual_font_size(*image.shape[:2]))
+
+
+def _colours(
+    instances: Sequence[Instance], class_names: Sequence[str], colour_by: ColourBy
+) -> NDArray[np.uint8]:
+    """Of each instance, (M, 3)."""
+    if colour_by == "instance":
+        return instance_colours(len(instances))
+    return class_colours(len(class_names))[[instance.label for instance in instances]]
+
+
+def titled(picture: RgbImage, title: str) -> RgbImage:
+    """Write a title above a picture, in letters that grow with it.
+
+    Returns:
+        A white band with the title and the picture below it, (band + H, W or more, 3).
+    """
+    return add_title(picture, title, usual_font_size(*picture.shape[:2]))
 
 
 def compare(truth: RgbImage, predictions: RgbImage) -> RgbImage:
@@ -189,9 +219,9 @@ def _draw_box(
     _tint(picture, line.astype(bool), colour, BOX)
 
 
-def _label(instance: Instance, class_names: Sequence[str], colours: NDArray[np.uint8]) -> Label:
-    suffix = "" if instance.score is None else f"={instance.score:.0%}"
-    red, green, blue = colours[instance.label].tolist()
+def _label(instance: Instance, class_names: Sequence[str], colour: NDArray[np.uint8]) -> Label:
+    suffix = "" if instance.score is None else f" {instance.score:.2f}"
+    red, green, blue = colour.tolist()
     return Label(class_names[instance.label], suffix, instance.box, (red, green, blue))
 
 

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-POSITIVE_POINT, TOP_LEFT, BOTTOM_RIGHT = 1, 2, 3
-"""Which point embedding means what; number 0, negative points, is in every checkpoint, unused."""
+NEGATIVE_POINT, POSITIVE_POINT, TOP_LEFT, BOTTOM_RIGHT = range(4)
+"""Which point embedding means what."""
 
 
 class PositionEmbeddingRandom(nn.Module):
@@ -54,9 +54,29 @@ class PromptEncoder(nn.Module):
         Returns:
             Tokens, (P, 2, C).
         """
-        clicks = self._corner(xy, POSITIVE_POINT)  # (P, C)
-        padding = self.not_a_point_embed.weight.expand_as(clicks)
-        return torch.stack([clicks, padding], dim=1)
+        return self.clicks(xy[:, None], xy.new_ones(len(xy), 1, dtype=torch.bool))
+
+    def clicks(self, xy: Tensor, positive: Tensor, boxes: Tensor | None = None) -> Tensor:
+        """Encode several points per prompt, positive or negative, with the box that they refine.
+
+        Without boxes, each prompt ends with the padding point that means "no box".
+
+        Args:
+            xy: T points per prompt in pixels, (P, T, 2); 0.5 is added here, as in `points`.
+            positive: Whether each lies on the object, or on what does not belong to it, (P, T).
+            boxes: Left, top, right, bottom in pixels, (P, 4).
+
+        Returns:
+            Tokens, (P, T + 1, C), with boxes (P, T + 2, C).
+        """
+        chosen = positive.to(self.no_mask_embed.weight.device)[..., None]  # (P, T, 1)
+        points = torch.where(
+            chosen, self._corner(xy, POSITIVE_POINT), self._corner(xy, NEGATIVE_POINT)
+        )
+        if boxes is None:
+            padding = self.not_a_point_embed.weight.expand(len(points), 1, -1)
+            return torch.cat([points, padding], dim=1)
+        return torch.cat([points, self.boxes(boxes)], dim=1)
 
     def boxes(self, xyxy: Tensor) -> Tensor:
         """Encode boxes, one per prompt, as their two corners.

@@ -11,7 +11,8 @@ from PIL import Image
 
 from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.config import EncoderConfig, ModelConfig, Sam2InferConfig
-from tests.cli.conftest import fill, postprocess, segment, vis
+from no_time_to_train.visualization.text import load_font, text_size
+from tests.cli.conftest import PICKS, fill, postprocess, segment, settings, vis
 
 
 def test_stages__leave_memories_without_networks_or_dense_maps(photos_dir: Path) -> None:
@@ -33,7 +34,22 @@ def test_vis_memory__draws_one_picture_per_reference(memories_dir: Path) -> None
     folder = memories_dir / "results_analysis" / "memory_vis"
     assert sorted(path.name for path in (folder / "photos").iterdir()) == ["0_3.png", "1_1.png"]
     assert [path.name for path in folder.iterdir()] == ["photos"]
-    assert Image.open(folder / "photos" / "1_1.png").size == (3 * 252 + 2 * 5, 252)
+    _, title = text_size("coin: reference", load_font(10))
+    assert Image.open(folder / "photos" / "1_1.png").size == (3 * 252 + 2 * 5, title + 252)
+
+
+def test_vis_memory__draws_repeated_references_once(memories_dir: Path) -> None:
+    motorcycle, coin = PICKS["4"], PICKS["11"]
+    Path("references.json").write_text(json.dumps({"4": motorcycle, "11": coin * 2}))
+    more = settings(
+        {"model_cfg.memory_bank_cfg.length": 2, "dataset_cfgs.fill_memory.memory_length": 2}
+    )
+    assert fill(*more).code == postprocess(*more).code == vis(*more).code == 0
+    folder = Path("results_analysis/memory_vis/photos")
+    assert sorted(path.name for path in folder.iterdir()) == ["0_3.png", "1_1.png"]
+    font, title = load_font(10), np.asarray(Image.open(folder / "1_1.png"))[:12, :252]
+    columns = np.nonzero((title < 128).all(axis=2).any(axis=0))[0]
+    assert abs(columns[-1] - columns[0] - font.getlength("coin: reference x2")) <= 3
 
 
 def test_segment__prints_tables_and_writes_results_metrics_and_pictures(memories_dir: Path) -> None:
@@ -60,7 +76,18 @@ def test_segment__prints_tables_and_writes_results_metrics_and_pictures(memories
     assert content["config"]["model"]["init_args"]["model_cfg"]["test"]["vis_thr"] == 0.2
     pictures = sorted(path.name for path in Path("results_analysis/photos").iterdir())
     assert pictures == ["chelsea.jpg", "coins_bottom.png", "motorcycle_right.jpg"]
-    assert Image.open("results_analysis/photos/chelsea.jpg").size == (2 * 451 + 10, 300)
+    _, title = text_size("ground truth: none", load_font(10))
+    size = 2 * 451 + 10, title + 300
+    assert Image.open("results_analysis/photos/chelsea.jpg").size == size
+
+
+def test_segment__without_ground_truth_draws_the_predictions_alone(memories_dir: Path) -> None:
+    path = Path("photos/annotations/custom_targets.json")
+    content = json.loads(path.read_text())
+    path.unlink()
+    path.write_text(json.dumps({**content, "annotations": []}))
+    assert segment("--model.init_args.model_cfg.test.online_vis", "True").code == 0
+    assert Image.open("results_analysis/photos/chelsea.jpg").width == 451
 
 
 def test_segment__batches_and_workers_change_nothing(memories_dir: Path) -> None:

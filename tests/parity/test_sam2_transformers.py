@@ -1,6 +1,8 @@
 """SAM 2 against transformers' implementation, at sizes the golden files do not cover."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -144,6 +146,17 @@ def their_masks(
     return masks, ious
 
 
+@contextmanager
+def without_padding_after_boxes(twins: SimpleNamespace, boxed: bool = True) -> Iterator[None]:
+    """Theirs ends a prompt with a box in a padding point; the published system does not."""
+    kept = slice(0, -1) if boxed else slice(None)
+    hook = twins.theirs.prompt_encoder.register_forward_hook(
+        lambda _module, _inputs, output: (output[0][:, :, kept], output[1])
+    )
+    yield
+    hook.remove()
+
+
 def test_encode__equals_transformers(twins):
     high_res_0, high_res_1, embedding = twins.their_features
     assert relative_error(twins.our_features.embedding, embedding) < LIMIT
@@ -164,11 +177,26 @@ def test_predict_points__equals_transformers(twins):
 def test_predict_boxes__equals_transformers_without_its_padding_point(twins):
     boxes = torch.tensor([[10.0, 20.0, 90.0, 200.0], [0.0, 0.0, 223.0, 223.0]])
     masks, ious = twins.ours.predict_boxes(twins.our_features, boxes)
-    # Two corners and a padding point; the published system gives the decoder the corners alone.
-    hook = twins.theirs.prompt_encoder.register_forward_hook(
-        lambda _module, _inputs, output: (output[0][:, :, :2], output[1])
-    )
-    expected_masks, expected_ious = their_masks(twins, input_boxes=boxes[None])
-    hook.remove()
+    with without_padding_after_boxes(twins):
+        expected_masks, expected_ious = their_masks(twins, input_boxes=boxes[None])
+    assert relative_error(masks, expected_masks) < LIMIT
+    assert relative_error(ious, expected_ious) < LIMIT
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("boxed", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_predict_masks__of_clicks_and_boxes_equals_transformers(twins, count, boxed):
+    generator = torch.Generator().manual_seed(count)
+    points = torch.rand(2, count, 2, generator=generator) * twins.ours.image_size
+    positive = torch.arange(2 * count).reshape(2, count) % 3 > 0
+    boxes = torch.tensor([[10.0, 20.0, 90.0, 200.0], [0.0, 0.0, 223.0, 223.0]])
+    prompt = {"input_points": points[None], "input_labels": positive[None].int()}
+    tokens = twins.ours.sam_prompt_encoder.clicks(points, positive, boxes if boxed else None)
+    masks, ious = twins.ours.predict_masks(twins.our_features, tokens)
+    if boxed:
+        prompt["input_boxes"] = boxes[None]
+    with without_padding_after_boxes(twins, boxed):
+        expected_masks, expected_ious = their_masks(twins, **prompt)
     assert relative_error(masks, expected_masks) < LIMIT
     assert relative_error(ious, expected_ious) < LIMIT

@@ -94,6 +94,7 @@ def use(path: Path) -> None:
         statistics.centres[0],
         statistics.pca_mean[0],
         statistics.pca_components[0],
+        names[0] if names else "",
     )
 
 

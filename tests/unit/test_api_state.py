@@ -281,7 +281,7 @@ model:
   init_args:
     model_cfg:
       encoder_cfg: {img_size: 14}
-      test: {vis_thr: 0.3}
+      test: {vis_thr: 0.3, colour_by: instance}
     dataset_cfgs:
       fill_memory: {context_ratio: 1.0, orientation: stored, cat_names: "arrow, coin"}
       test: {orientation: stored}
@@ -352,4 +352,21 @@ def test_from_config__segments_in_batches_and_draws_from_the_score_that_it_names
     predictions = list(configured.segment_all(picture(each) for each in ("red", "blue", "red")))
     assert [len(images) for images in encoded] == [2, 1]
     assert [found.names[0] for found in predictions] == ["arrow", "coin", "arrow"]
-    assert {found.threshold for found in predictions} == {0.3}
+    assert {(found.threshold, found.colour_by) for found in predictions} == {(0.3, "instance")}
+
+
+def test_fresh__shares_the_networks_and_not_what_is_remembered(
+    make: Callable[[], FewShotSegmenter],
+) -> None:
+    first = make()
+    first.remember(picture("red"), np.ones((SIDE, SIDE)), "red")
+    second = first.fresh()
+    assert second.class_names == []
+    second.remember(picture("blue"), np.ones((SIDE, SIDE)), "blue")
+    second.finalise()
+    assert second.segment(picture("blue")).names == ["blue"]
+    with pytest.raises(InputError, match=r"finalise\(\)"):
+        first.segment(picture("red"))
+    first.finalise()
+    assert first.segment(picture("red")).names == ["red"]
+    assert second.class_names == ["blue"]

@@ -10,7 +10,9 @@ from pycocotools import mask as rle_codec
 
 from no_time_to_train.coco.annotations import CocoAnnotations
 from no_time_to_train.errors import InputError
-from no_time_to_train.pl_wrapper.prediction_visualizations import write_visualizations
+from no_time_to_train.pl_wrapper.prediction_visualizations import Style, write_visualizations
+from no_time_to_train.visualization.predictions import titled
+from no_time_to_train.visualization.text import load_font, text_size
 
 HEIGHT, WIDTH, MARGIN = 90, 120, 10
 BOX = [20, 30, 60, 40]  # x, y, w, h
@@ -62,19 +64,24 @@ class Gallery:
         annotations: list[dict],
         file_names: tuple[str, ...] = ("a.png",),
         threshold: float = 0.4,
+        with_truth: bool = True,
     ) -> list[Path]:
         for name in file_names:
             path = self.images / name
             path.parent.mkdir(parents=True, exist_ok=True)
             grey = Image.new("RGB", (WIDTH, HEIGHT), (GREY, GREY, GREY))
             grey.save(path, "JPEG" if path.suffix == ".jpg" else "PNG")
-        return self.draw_existing(records, document(list(file_names), annotations), threshold)
+        content = document(list(file_names), annotations)
+        return self.draw_existing(records, content, threshold, with_truth)
 
-    def draw_existing(self, records: list[dict], content: dict, threshold: float) -> list[Path]:
+    def draw_existing(
+        self, records: list[dict], content: dict, threshold: float, with_truth: bool = True
+    ) -> list[Path]:
         self.json.write_text(json.dumps(content))
         annotations = CocoAnnotations.read(self.json)
         boat = [category for category in annotations.categories if category.id == 9]
-        return write_visualizations(annotations, boat, records, self.images, self.out, threshold)
+        style = Style(boat, threshold, with_truth=with_truth)
+        return write_visualizations(annotations, records, self.images, self.out, style)
 
 
 @pytest.fixture
@@ -82,13 +89,21 @@ def gallery(tmp_path: Path) -> Gallery:
     return Gallery(tmp_path)
 
 
+def panes(path: Path) -> list[np.ndarray]:
+    """The panes below their titles, which are wider than the images, as far as those reach."""
+    pixels = np.array(Image.open(path)).astype(int)
+    _, band = text_size("ground truth", load_font(10))
+    assert len(pixels) == band + HEIGHT
+    assert (pixels[0] == 255).all() or path.suffix == ".jpg"
+    grey = (np.abs(pixels[-1] - GREY).max(axis=1) < 10).nonzero()[0]  # nothing is drawn there
+    lefts = [int(grey[0]), int(grey[-1]) + 1 - WIDTH]
+    return [pixels[band:, left : left + WIDTH] for left in dict.fromkeys(lefts)]
+
+
 def sides(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Where the left and the right half differ from the grey image, (H, W) each."""
-    pixels = np.array(Image.open(path)).astype(int)
-    assert pixels.shape == (HEIGHT, 2 * WIDTH + MARGIN, 3)
-    assert (pixels[:, WIDTH : WIDTH + MARGIN] == 255).all()
-    drawn = np.abs(pixels - GREY).max(axis=2) > 10
-    return drawn[:, :WIDTH], drawn[:, WIDTH + MARGIN :]
+    left, right = (np.abs(pane - GREY).max(axis=2) > 10 for pane in panes(path))
+    return left, right
 
 
 CENTRE, CORNER = (50, 50), (85, 115)  # row, column: inside the box, far from it
@@ -128,6 +143,36 @@ def test_pictures__only_scores_above_the_threshold(gallery: Gallery) -> None:
 def test_pictures__only_wanted_classes(gallery: Gallery) -> None:
     (path,) = gallery.draw([], [truth(category_id=16)])
     assert not sides(path)[0].any()
+
+
+def test_pictures__without_ground_truth_have_one_pane(gallery: Gallery) -> None:
+    (path,) = gallery.draw([record(0.9)], [], with_truth=False)
+    (pane,) = panes(path)
+    assert (np.abs(pane - GREY).max(axis=2) > 10)[CENTRE]
+
+
+def written(path: Path, left: int, length: int) -> np.ndarray:
+    """Where a title has ink, (band, length)."""
+    _, band = text_size("ground truth", load_font(10))
+    return np.array(Image.open(path))[:band, left : left + length].max(axis=2) < 128
+
+
+def test_pictures__have_titles_with_counts(gallery: Gallery) -> None:
+    (path,) = gallery.draw([record(0.9), record(0.3)], [truth()])
+    blank = np.zeros((1, 1, 3), np.uint8)
+    first, second = "ground truth: 1", "predictions: 1 of 2 above 0.4"
+    left = max(text_size(first, load_font(10))[0], WIDTH) + MARGIN
+    for start, title in ((0, first), (left, second)):
+        expected = titled(blank, title)[:-1].max(axis=2) < 128
+        assert written(path, start, expected.shape[1]).tolist() == expected.tolist()
+
+
+def test_pictures__without_anything_above_the_threshold_say_so(gallery: Gallery) -> None:
+    (path,) = gallery.draw([record(0.3)] * 15, [], with_truth=False, threshold=0.85)
+    expected = titled(np.zeros((1, 1, 3), np.uint8), "predictions: 0 of 15 above 0.85, best 0.30")
+    assert (
+        written(path, 0, expected.shape[1]).tolist() == (expected[:-1].max(axis=2) < 128).tolist()
+    )
 
 
 def test_pictures__one_per_image_under_its_own_name(gallery: Gallery) -> None:

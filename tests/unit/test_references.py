@@ -45,6 +45,16 @@ def test_dataset__gives_references_in_the_order_of_the_set(tmp_path: Path) -> No
     assert dataset[0].source == "annotation 5 of image b.png"
 
 
+def test_picture_names__of_repetitions_are_that_of_the_first(tmp_path: Path) -> None:
+    another = {"img_id": 7, "ann_ids": [4]}
+    content = document(
+        annotations=[annotation(1, 7, 16), annotation(4, 7, 16), annotation(2, 7, 9)]
+    )
+    references = {"16": [BIRD, another, BIRD, BIRD], "9": [BOAT]}
+    dataset = ReferenceDataset(settings(tmp_path, content, references, memory_length=4))
+    assert dataset.picture_names == ["1_7.png", "1_7_1.png", "1_7.png", "1_7.png", "0_7.png"]
+
+
 def test_dataset__crops_image_and_mask_around_the_instance(tmp_path: Path) -> None:
     reference = ReferenceDataset(settings(tmp_path, context_ratio=1.8))[0]
     assert (reference.image.shape, reference.mask.shape) == ((3, 28, 28), (28, 28))

@@ -16,7 +16,7 @@ from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.errors import InputError
 from no_time_to_train.structures import BadImage
 from tests.unit.bad_images import BREAK, modes_respected, write_frames
-from tests.unit.coco_files import document, image, write_images, write_json
+from tests.unit.coco_files import annotation, document, image, write_images, write_json
 
 
 def settings(folder: Path, content: Any = None, **changes: Any) -> TestDataConfig:
@@ -42,6 +42,13 @@ def test_dataset__gives_all_images_in_file_order(tmp_path: Path) -> None:
 def test_dataset__keeps_images_without_wanted_instances(tmp_path: Path) -> None:
     config = settings(tmp_path, document(annotations=[]), cat_names=ClassNames(["bird"]))
     assert len(TargetDataset(config)) == 2
+
+
+def test_has_truth__is_about_annotations_of_wanted_classes(tmp_path: Path) -> None:
+    assert TargetDataset(settings(tmp_path)).has_truth
+    assert not TargetDataset(settings(tmp_path, document(annotations=[]))).has_truth
+    of_boats = document(annotations=[annotation(1, 7, 9)])
+    assert not TargetDataset(settings(tmp_path, of_boats, cat_names=ClassNames(["bird"]))).has_truth
 
 
 def test_dataset__does_not_keep_the_aspect_ratio(tmp_path: Path) -> None:

@@ -1,21 +1,14 @@
 import numpy as np
 import pytest
 
-from no_time_to_train.visualization.labels import (
-    Chip,
-    Label,
-    _chip_size,
-    _fitting_text,
-    _font,
-    draw_labels,
-    place_chips,
-)
+from no_time_to_train.visualization.labels import Chip, Label, draw_labels, place_chips
+from no_time_to_train.visualization.text import load_font, shortened, text_size
 
 BLUE = (0, 0, 200)
 GREY = 90
 
 
-def label(box, name="cat", suffix="=92%", colour=BLUE) -> Label:
+def label(box, name="cat", suffix=" 0.92", colour=BLUE) -> Label:
     return Label(name, suffix, box, colour)
 
 
@@ -102,24 +95,31 @@ def test_draw_labels__writes_any_name(name):
     assert drawn[29, 10].tolist() == list(BLUE)
 
 
-@pytest.mark.parametrize("side", [1, 2, 12])
-def test_draw_labels__works_on_images_smaller_than_a_letter(side):
+@pytest.mark.parametrize("side", [1, 2, 12, 30])
+def test_draw_labels__leaves_images_smaller_than_a_label_as_they_are(side):
     picture = np.full((side, side, 3), GREY, np.uint8)
     drawn = draw_labels(picture, [label((0, 0, side - 1, side - 1))], font_size=10)
-    assert drawn.shape == (side, side, 3)
+    assert drawn.tolist() == picture.tolist()  # `cat 0.92` and even `… 0.92` are wider
+
+
+def test_draw_labels__takes_half_the_width_of_a_large_image_at_most():
+    picture = np.full((200, 1000, 3), GREY, np.uint8)
+    drawn = draw_labels(picture, [label((10, 100, 900, 150), name="m" * 300)], font_size=20)
+    left, _, right, _ = extent_of(drawn, BLUE)
+    assert 450 < right + 1 - left <= 500
 
 
 def test_draw_labels__shortens_very_long_names_of_many_labels():
     picture = np.full((60, 120, 3), GREY, np.uint8)
-    labels = [label((10, 30, 50, 50), name="m" * 3000, suffix=f"={row}%") for row in range(50)]
+    labels = [label((10, 30, 50, 50), name="m" * 3000, suffix=f" {row}") for row in range(50)]
     drawn = draw_labels(picture, labels, font_size=12)
     left, _, right, _ = extent_of(drawn, BLUE)
     assert 100 < right + 1 - left <= 120
 
 
-def test_fitting_text__keeps_as_many_letters_as_fit():
-    font = _font(12)
-    text = _fitting_text(label((0, 0, 9, 9), name="m" * 50), font, 120)
+def test_shortened__keeps_as_many_letters_as_fit():
+    font = load_font(12)
+    text = shortened("m" * 50, " 0.92", font, 120)
     kept = text.count("m")
-    assert text == "m" * kept + "…=92%"
-    assert _chip_size(text, font)[0] <= 120 < _chip_size("m" + text, font)[0]
+    assert text == "m" * kept + "… 0.92"
+    assert text_size(text, font)[0] <= 120 < text_size("m" + text, font)[0]

@@ -4,9 +4,12 @@ import torch
 
 from no_time_to_train.visualization.memory import draw_reference
 from no_time_to_train.visualization.palette import class_colours
+from no_time_to_train.visualization.text import load_font, text_size
 
 SIDE = 8  # pixels; 2 x 2 patches of 4 x 4 pixels
 DARK = [35, 35, 35]  # 0.35 * 100
+TITLES = "…: reference", "…", "…"
+"""Of panels 8 pixels wide: names are cut to nothing, and each panel is as wide as what is left."""
 
 
 def draw(**changes) -> np.ndarray:
@@ -21,23 +24,44 @@ def draw(**changes) -> np.ndarray:
         "centres": torch.tensor([[0.0, 5, 0, 0], [1, 0, 0, 0]]),
         "pca_mean": torch.tensor([0.3, 0, 0, 0]),
         "pca_components": torch.eye(4)[:3],
+        "class_name": "bird",
         **changes,
     }
     return draw_reference(**case)
 
 
-def panels(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    assert picture.shape == (SIDE, 3 * SIDE + 10, 3)
+def panels(picture: np.ndarray) -> list[np.ndarray]:
+    """The three panels without titles, margins and the white beside them."""
+    widths, bands = zip(*(text_size(title, load_font(10)) for title in TITLES), strict=True)
+    assert picture.shape == (bands[0] + SIDE, sum(widths) + 2 * 5, 3)
     assert picture.dtype == np.uint8
-    return picture[:, :8], picture[:, 13:21], picture[:, 26:]
+    lefts = [0, widths[0] + 5, widths[0] + widths[1] + 10]
+    return [picture[bands[0] :, left : left + SIDE] for left in lefts]
 
 
 def test_draw_reference__puts_5_white_pixels_between_crop_clusters_and_components():
-    picture = draw()
-    assert (picture[:, 8:13] == 255).all()
-    assert (picture[:, 21:26] == 255).all()
-    crop, _, _ = panels(picture)
-    assert (crop == 100).all()
+    picture = draw(image=torch.zeros(3, 200, 200), mask=torch.ones(200, 200))
+    height = len(picture)
+    assert picture.shape[1] == 3 * 200 + 10
+    for left in (200, 405):
+        assert (picture[:, left : left + 5] == 255).all()
+        assert (picture[height - 200 :, [left - 1, left + 5]] != 255).any(axis=2).all()
+
+
+def inked(title: np.ndarray) -> int:
+    """Width of what is written in a band, in pixels."""
+    columns = np.nonzero((title < 128).all(axis=2).any(axis=0))[0]
+    return int(columns[-1] - columns[0] + 1)
+
+
+def test_draw_reference__writes_class_and_repetitions_above_the_crop():
+    size = {"image": torch.zeros(3, 200, 200), "mask": torch.ones(200, 200)}
+    once, thrice = draw(**size), draw(**size, repeats=3)
+    font, band = load_font(10), len(once) - 200
+    for picture, title in ((once, "bird: reference"), (thrice, "bird: reference x3")):
+        assert abs(inked(picture[:band, :200]) - font.getlength(title)) <= 3
+    for left, title in ((205, "clusters"), (410, "principal components")):
+        assert abs(inked(once[:band, left : left + 200]) - font.getlength(title)) <= 3
 
 
 def test_draw_reference__paints_patches_in_the_colour_of_the_nearest_centre_by_cosine():
@@ -95,11 +119,12 @@ def test_draw_reference__ignores_centres_that_are_not_numbers():
     assert clusters[0, 0].tolist() == class_colours(2)[1].tolist()
 
 
-def test_draw_reference__is_518_high_for_a_518_crop():
+def test_draw_reference__is_518_high_below_the_titles_for_a_518_crop():
     picture = draw(
         image=torch.rand(3, 518, 518),
         mask=torch.ones(518, 518),
         patch_features=torch.randn(37 * 37, 4),
         patch_mask=torch.ones(37 * 37),
     )
-    assert picture.shape == (518, 3 * 518 + 10, 3)
+    _, band = text_size("bird: reference", load_font(14))  # 518 / 38 is 13.6
+    assert picture.shape == (band + 518, 3 * 518 + 10, 3)

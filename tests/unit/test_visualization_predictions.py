@@ -105,7 +105,7 @@ def test_draw_instances__writes_the_score_only_where_there_is_one():
         drawn = draw_instances(image, [square(image, 60, 80, 60, score=score)], NAMES)
         above = (drawn[:80] == class_colours(2)[0]).all(axis=2)
         chips.append(above.any(axis=0).sum())
-    assert chips[0] < chips[1]  # `boat`, then `boat=92%`
+    assert chips[0] < chips[1]  # `boat`, then `boat 0.92`
 
 
 def test_draw_instances__draws_box_and_name_of_an_empty_mask():
@@ -125,6 +125,32 @@ def test_draw_instances__reads_masks_of_any_memory_layout(layout):
     drawn = draw_instances(image, [Instance(mask, (40, 30, 79, 49), 0)], NAMES)
     assert drawn[40, 60].tolist() != [100, 100, 100]
     assert drawn[40, 85].tolist() == [100, 100, 100]
+
+
+def test_draw_instances__colours_instances_of_one_class_alike_or_each_for_itself():
+    image = grey(200, 200)
+    two = [square(image, 20, 80, 60), square(image, 120, 80, 60)]
+    alike, apart = draw_instances(image, two, NAMES), draw_instances(image, two, NAMES, "instance")
+    # 70 % grey 100 and 30 % orange (230, 159, 0), then 30 % sky blue (86, 180, 233)
+    assert alike[110, 50].tolist() == alike[110, 150].tolist() == [139, 118, 70]
+    assert apart[110, 50].tolist() == [139, 118, 70]
+    assert apart[110, 150].tolist() == [96, 124, 140]
+
+
+def test_draw_instances__has_colours_for_any_number_of_instances():
+    image = grey(60, 60)
+    many = [square(image, 5, 5, 20)] * 200
+    assert draw_instances(image, many, NAMES, "instance").shape == image.shape
+
+
+def test_draw_instances__writes_the_note_only_where_nothing_is_drawn():
+    image = grey(200, 400)
+    note = "0 of 15 above 0.85, best 0.48"
+    empty = draw_instances(image, [], NAMES, empty_note=note)
+    assert empty.shape == image.shape
+    assert empty[0, 0].tolist() == [0, 0, 0]
+    full = draw_instances(image, [square(image, 60, 80, 60)], NAMES, empty_note=note)
+    assert full[0, 0].tolist() == [100, 100, 100]
 
 
 def test_compare__puts_10_white_pixels_between_truth_and_predictions():

@@ -78,8 +78,8 @@ def _tell_references(setup: Setup, findings: Findings, files: ReferenceFiles, da
     data.images = files.paths
     folder = setup.model.memory_visualizations_folder
     if setup.mode is TestMode.vis_memory:
-        data.pictures = [folder / name for name in files.picture_names]
-        data.picture_pixels = data.samples * setup.datasets.fill_memory.image_size**2
+        data.pictures = [folder / name for name in dict.fromkeys(files.picture_names)]
+        data.picture_pixels = len(data.pictures) * setup.datasets.fill_memory.image_size**2
 
 
 def _tell_targets(setup: Setup, findings: Findings, files: TargetFiles, data: Data) -> None:
@@ -106,7 +106,8 @@ def _tell_pictures(setup: Setup, findings: Findings, files: TargetFiles, data: D
     folder, other_root = setup.model.visualizations_folder, setup.model.test.imgs_path
     data.pictures = [image_path(folder, image.file_name) for image in files.images]
     sizes = [(image.height or 0) * (image.width or 0) for image in files.images]
-    data.picture_pixels = 2 * sum(sizes)  # ground truth beside predictions
+    panes = 2 if files.has_truth else 1  # ground truth beside predictions
+    data.picture_pixels = panes * sum(sizes)
     if other_root:
         with findings.attempt():
             others = existing_paths(other_root, "model_cfg.test.imgs_path", files.images)

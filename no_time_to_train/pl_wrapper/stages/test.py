@@ -19,7 +19,7 @@ from no_time_to_train.networks import WeightsError
 from no_time_to_train.pl_wrapper import checks
 from no_time_to_train.pl_wrapper.background_writer import BackgroundWriter
 from no_time_to_train.pl_wrapper.journal import Payload
-from no_time_to_train.pl_wrapper.prediction_visualizations import write_visualizations
+from no_time_to_train.pl_wrapper.prediction_visualizations import Style, write_visualizations
 from no_time_to_train.pl_wrapper.setting_checks import check_classes
 from no_time_to_train.pl_wrapper.stages.outputs import result_outputs
 from no_time_to_train.pl_wrapper.stages.stage import Command, Stage
@@ -167,13 +167,18 @@ class Test(Stage):
 
     def _draw(self, annotations: CocoAnnotations, records: Sequence[CocoRecord]) -> None:
         config, data = self.model_cfg, self.dataset_cfgs.test
+        style = Style(
+            self.data.categories,
+            config.test.vis_thr,
+            config.test.colour_by,
+            with_truth=self.data.has_truth,
+        )
         paths = write_visualizations(
             annotations,
-            self.data.categories,
             records,
             config.test.imgs_path or data.root,
             config.visualizations_folder,
-            config.test.vis_thr,
+            style,
             data.orientation,
         )
         logger.info("%d pictures in %s", len(paths), config.visualizations_folder)

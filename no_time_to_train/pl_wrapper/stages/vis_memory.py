@@ -30,20 +30,23 @@ class VisMemory(ReferenceStage):
         self._staged: StagingFolder | None = None
 
     def visualization_paths(self) -> list[Path]:
-        """One picture per reference."""
-        return [self.folder / name for name in self.data.picture_names]
+        """One picture per reference; repetitions share one."""
+        return [self.folder / name for name in dict.fromkeys(self.data.picture_names)]
 
     @torch.inference_mode()
     def step(self, batch: list[Reference]) -> None:
-        """Draw some references."""
+        """Draw some references, each where it first appears."""
+        names = self.data.picture_names
         for reference in batch:
-            self._draw(reference)
+            if names.index(names[reference.index]) == reference.index:
+                self._draw(reference)
 
     def _draw(self, reference: Reference) -> None:
         statistics, encoder = self.segmenter.memory.statistics, self.segmenter.encoder
         assert encoder is not None
         features = self.segmenter.encode_patches([reference.image])[0].float().cpu()  # (N, C)
         index = reference.class_index
+        name = self.data.picture_names[reference.index]
         picture = draw_reference(
             reference.image,
             reference.mask,
@@ -52,8 +55,9 @@ class VisMemory(ReferenceStage):
             statistics.centres[index],
             statistics.pca_mean[index],
             statistics.pca_components[index],
+            self.data.class_names[index],
+            repeats=self.data.picture_names.count(name),
         )
-        name = self.data.picture_names[reference.index]
         save_picture(self._staging().path / name, picture, is_result=False)
 
     def _staging(self) -> StagingFolder:
