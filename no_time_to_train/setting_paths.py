@@ -51,7 +51,7 @@ def with_paths_beside(text: str, file: str | Path) -> str:
     for node in _path_values(root, ()):
         start, beside = node.start_mark.index, Path(file).parent / node.value
         has_anchor = text[start] in "&!"  # whose value may stand elsewhere too
-        if has_anchor or os.path.exists(node.value):
+        if has_anchor or os.path.isabs(node.value) or os.path.exists(node.value):
             continue
         if not os.path.exists(beside):
             _absent[str(Path(node.value))] = str(beside)

@@ -12,6 +12,7 @@ COMMON = {
     "errors",
     "files",
     "config_files",
+    "setting_paths",
     "settings",
     "output_checks",
     "termination",
