@@ -295,8 +295,7 @@ class FewShotSegmenter:
 
         Raises:
             InputError: An argument is of another kind; the mask has another size than the image, or
-                no pixel; the features are not finite; or the classes were loaded finalised, so that
-                their examples are gone.
+                no pixel; or the features are not finite.
         """
         name = check_name(name)
         if self._wanted is not None and name not in self._wanted:

@@ -30,6 +30,11 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "predict": Command(
+        "no_time_to_train.commands.predict",
+        "Find and segment every instance in any folder of pictures, from a few marked examples or "
+        "a memory.",
+    ),
     "check": Command(
         "no_time_to_train.commands.check",
         "Look at what a `test` with the same arguments will read, write and take, and list all "
@@ -51,6 +56,10 @@ COMMANDS = {
     "summary": Command(
         "no_time_to_train.commands.summary",
         "Show every evaluated run below some folders as tables, beside the published numbers.",
+    ),
+    "report": Command(
+        "no_time_to_train.commands.report",
+        "Write a page about each of some finished runs: what ran, numbers, pictures.",
     ),
     "weights": Command(
         "no_time_to_train.commands.weights",

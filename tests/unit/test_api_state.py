@@ -118,7 +118,7 @@ TABLE = [  # first call, second call; which fail; classes at the end; whether th
     ("load filled", "load filled", "", TWO, False),
     ("load filled", "load finalised", "", RING, True),
     ("load filled", "save", "", TWO, False),
-    ("load finalised", "remember", "2", RING, True),
+    ("load finalised", "remember", "", RING | ARROW, False),
     ("load finalised", "finalise", "", RING, True),
     ("load finalised", "load filled", "", TWO, False),
     ("load finalised", "load finalised", "", RING, True),

@@ -28,7 +28,7 @@ ALLOWED = {  # package: packages of ours that it may import
     "commands": COMMON
     | METHOD
     | {"pl_wrapper", "api", "dataset", "coco", "evaluation", "exports", "visualization"}
-    | {"distributed"},
+    | {"distributed", "reports"},
     "api": COMMON | METHOD | {"dataset", "coco", "exports", "visualization"},
     "pl_wrapper": COMMON | METHOD | {"dataset", "coco", "exports", "visualization", "distributed"},
     "models": COMMON | {"encoders", "proposers", "memory"},
@@ -39,6 +39,7 @@ ALLOWED = {  # package: packages of ours that it may import
     "evaluation": COMMON | {"coco"},
     "exports": COMMON | {"coco", "visualization"},
     "visualization": COMMON | {"coco"},
+    "reports": COMMON | {"memory", "dataset", "coco", "evaluation", "visualization"},
     "coco": COMMON,
     "distributed": {"errors", "termination", "rank_links"},
     "openmp": set(),
