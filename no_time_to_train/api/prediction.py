@@ -294,7 +294,8 @@ class ImagePrediction:
         """Why nothing is drawn."""
         if threshold is None:  # that of the class which came closest
             threshold = self.thresholds[self.instances[0].label] if self.instances else 0.0
-        return found_caption([each.score for each in self], 0, threshold)
+        best = max((each.score for each in self), default=None)
+        return found_caption(0, len(self), best, threshold)
 
     def _rows(self, rows: Iterable[int]) -> ImagePrediction:
         return replace(self, instances=tuple(self.instances[row] for row in rows))
