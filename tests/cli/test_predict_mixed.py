@@ -132,8 +132,8 @@ def end_at(process: subprocess.Popen[str], out: Path, count: int, number: signal
 
 
 def await_end(folder: Path) -> None:
-    """Wait until only this process is left there."""
-    while len(processes_in(folder)) > 1:
+    """Wait until no process of a run is left there."""
+    while any("run_lightening.py" in command for command in processes_in(folder)):
         time.sleep(0.05)
 
 
@@ -158,7 +158,7 @@ def test_run__killed_at_three_points_gives_what_an_unbroken_one_gives(
     said, _ = process.communicate(timeout=200)
     assert process.returncode == 3
     assert re.search(rf"--resume: (\d+) of {TOTAL} pictures are finished already", said)
-    assert 150 - len(left_out()) <= read("killed/run.json")["finished_before"] <= done
+    assert 0 < read("killed/run.json")["finished_before"] < done  # bad ones were tried each time
     assert tables("killed") == tables("out")
     assert without_lines(files("killed")) == without_lines(files("out"))
 

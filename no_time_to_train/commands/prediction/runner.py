@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +103,7 @@ def predict_as_first(
     )
     module = PicturePrediction(job, run.folder, segmenter)
     module.keeping.describe = lambda: _describe_kept(plan)
-    with ProgressMonitor(plan.kept, tables.write_complete):
+    with unlocked_after_errors(run), ProgressMonitor(plan.kept, tables.write_complete):
         if plan.kept.count < plan.kept.total:
             _predict(trainer, module)
     stepwise.describe_kept(None)
@@ -110,6 +111,16 @@ def predict_as_first(
     parts["pictures"] = time.monotonic() - filled
     counts = describe_memory(job.out / MEMORY).counts
     return Finished(run, names, counts, parts, str(device), earlier)
+
+
+@contextmanager
+def unlocked_after_errors(run: UnfinishedRun) -> Iterator[None]:
+    """Let others go on with what this process has begun, though it may live on."""
+    try:
+        yield
+    except BaseException:
+        run.unlock()
+        raise
 
 
 def predict_as_other(job: Job, world: World) -> None:

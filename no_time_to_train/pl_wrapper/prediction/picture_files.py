@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -63,6 +64,16 @@ class PictureFiles:
         if pixels is not None:
             drawn = self._draw(pixels, result, prediction)
             save_picture(self._out / OVERLAYS / f"{output}.jpg", drawn, is_result=False)
+
+    def remove(self, output: str) -> None:
+        """Remove those of an earlier run that are there."""
+        shutil.rmtree(self._out / INSTANCES / output, ignore_errors=True)
+        for path in (
+            self._out / MASKS / f"{output}.png",
+            self._out / OVERLAYS / f"{output}.jpg",
+            self._out / OVERLAYS / f"{output}.jpg.png",
+        ):
+            path.unlink(missing_ok=True)
 
     def _draw(
         self, pixels: npt.NDArray[np.uint8], result: PictureResult, prediction: Prediction
