@@ -7,12 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from PIL import Image
 
 from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.config import EncoderConfig, ModelConfig, Sam2InferConfig
 from no_time_to_train.visualization.text import load_font, text_size
-from tests.cli.conftest import PICKS, fill, postprocess, segment, settings, vis
+from tests.cli.conftest import (
+    PICKS,
+    base,
+    fill,
+    postprocess,
+    references,
+    run_test,
+    segment,
+    settings,
+    vis,
+)
 
 
 def test_stages__leave_memories_without_networks_or_dense_maps(photos_dir: Path) -> None:
@@ -26,6 +37,28 @@ def test_stages__leave_memories_without_networks_or_dense_maps(photos_dir: Path)
     assert not {"seg_model.mem_feats", "seg_model.mem_patches"} & finalised.keys()
     means = "seg_model.mem_feats_ins_avg"
     assert torch.equal(filled[means], finalised[means])
+
+
+def test_fill__finds_paths_beside_the_settings_file(photos_dir: Path) -> None:
+    Path("study").mkdir()
+    Path("references.json").rename("study/set.json")
+    leaf = "model: {init_args: {dataset_cfgs: {fill_memory: {memory_pkl: %s}}}}"
+    flag = references().index("--model.init_args.dataset_cfgs.fill_memory.memory_pkl")
+    words = [*base(), *references()[:flag], *references()[flag + 2 :]]
+    mode = ("--model.test_mode", "fill_memory", "--out_path", "filled.pth")
+    outcomes = []
+    for name in ("set.json", "none.json"):
+        Path("study/own.yaml").write_text(leaf % name)
+        outcomes.append(run_test(*words, "--config", "study/own.yaml", *mode))
+    found, missing = outcomes
+    assert found.code == 0, found.err
+    told = "study/own.yaml: set.json is not in the current folder, so study/set.json is used\n"
+    assert found.out.count(told) == 1
+    assert (missing.code, missing.out) == (2, "")
+    assert missing.err.startswith("error: none.json: there is no such reference set; ")
+    assert missing.err.endswith(
+        " (study/none.json, beside the settings file, is not there either)\n"
+    )
 
 
 def test_vis_memory__draws_one_picture_per_reference(memories_dir: Path) -> None:
@@ -79,6 +112,28 @@ def test_segment__prints_tables_and_writes_results_metrics_and_pictures(memories
     _, title = text_size("ground truth: none", load_font(10))
     size = 2 * 451 + 10, title + 300
     assert Image.open("results_analysis/photos/chelsea.jpg").size == size
+
+
+def test_log__has_the_settings_that_a_stage_uses(memories_dir: Path) -> None:
+    assert fill("--trainer.logger.save_dir", "fill_logs").code == 0
+    assert segment("--trainer.logger.save_dir", "test_logs").code == 0
+    kept = {}
+    for name in ("fill_logs", "test_logs"):
+        (path,) = Path(name).rglob("config.yaml")
+        kept[name] = yaml.safe_load(path.read_text())["model"]["init_args"]
+    (metrics,) = Path("test_logs").rglob("metrics.json")
+    used = json.loads(metrics.read_text())["config"]["model"]["init_args"]
+    assert used == kept["test_logs"]
+    assert used["dataset_cfgs"].keys() == {"test"}
+    assert {"sam2_cfg_file", "encoder_cfg", "test", "proposer_cfg"} <= used["model_cfg"].keys()
+    of_fill = kept["fill_logs"]
+    assert of_fill["dataset_cfgs"].keys() == {"fill_memory"}
+    assert not {"test", "proposer_cfg", "sam2_ckpt_path"} & of_fill["model_cfg"].keys()
+    assert of_fill["model_cfg"]["encoder_cfg"]["name"] == "dinov2_demo"
+    (path,) = Path("fill_logs").rglob("config.yaml")
+    repeated = run_test("--config", str(path), "--out_path", "again.pth")
+    assert repeated.code == 0, repeated.err
+    assert Path("again.pth").read_bytes() == Path("filled.pth").read_bytes()
 
 
 def test_segment__without_ground_truth_draws_the_predictions_alone(memories_dir: Path) -> None:
