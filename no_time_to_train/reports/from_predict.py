@@ -78,7 +78,7 @@ def predict_report(folder: Path) -> Report:
     return Report(
         title="Objects found in pictures",
         headline=_headline(overview, bad_count),
-        notes=[*_notes(overview), *([note] if note else [])],
+        notes=[*_notes(run, overview), *([note] if note else [])],
         facts=run_facts(run),
         files=file_facts(run),
         settings=setting_facts(run.get("settings")),
@@ -174,12 +174,20 @@ def _headline(overview: Overview, bad: int) -> list[Fact]:
     return [Fact(name, f"{count:,}") for name, count in counts.items()]
 
 
-def _notes(overview: Overview) -> list[str]:
-    if not overview.is_cut:
-        return []
-    return [
-        f"Numbers and pictures are of the first {MAX_INSTANCES:,} instances; results.json has all."
-    ]
+def _notes(run: Mapping[str, Any], overview: Overview) -> list[str]:
+    notes = []
+    best = run.get("best_score")
+    if not overview.instances and isinstance(best, float):
+        notes.append(
+            f"Nothing was found from the threshold {_threshold(run):.2f} on; the best score of "
+            f"{run.get('candidates')} candidates is {best:.2f}."
+        )
+    if overview.is_cut:
+        notes.append(
+            f"Numbers and pictures are of the first {MAX_INSTANCES:,} instances; results.json has "
+            "all."
+        )
+    return notes
 
 
 def _per_class(overview: Overview, names: Mapping[int, str]) -> BarTable:
