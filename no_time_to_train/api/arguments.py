@@ -14,16 +14,27 @@ from typing import Any, get_args
 import torch
 
 from no_time_to_train.config import ColourBy, ModelConfig
-from no_time_to_train.errors import InputError
+from no_time_to_train.errors import InputError, listed
 
 
-def check_name(name: Any) -> str:
-    """The name of a class, without spaces around it."""
+def check_name(name: Any, wanted: Sequence[str] | None = None) -> str:
+    """The name of a class, without spaces around it.
+
+    Args:
+        name: Of any type.
+        wanted: Names that classes may have; by default any.
+    """
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"name is {shown(name)}; give the class a name, such as 'bird'")
     if any(0xD800 <= ord(letter) < 0xE000 for letter in name):
         raise InputError(f"name is {shown(name)}, which is no Unicode text; give another")
-    return name.strip()
+    stripped: str = name.strip()
+    if wanted is not None and stripped not in wanted:
+        raise InputError(
+            f"name is {stripped!r}, which is none of the classes of the configuration "
+            f"({listed(wanted)}); change its cat_names or class_split, or the name"
+        )
+    return stripped
 
 
 def check_config(config: Any) -> None:
@@ -42,6 +53,13 @@ def check_side(side: Any, argument: str) -> None:
     """Refuse what is no number of pixels."""
     if not is_id(side) or side < 1:
         raise InputError(f"{argument} is {shown(side)}; give a number of pixels")
+
+
+def check_count(count: Any, argument: str) -> int:
+    """A number of things, 1 at least."""
+    if not is_id(count) or count < 1:
+        raise InputError(f"{argument} is {shown(count)}; give a whole number from 1 on")
+    return int(count)
 
 
 def check_path(path: Any, argument: str = "path") -> Path:
@@ -65,12 +83,31 @@ def check_image_id(image_id: Any) -> int | str:
     return int(image_id)
 
 
-def check_threshold(threshold: Any) -> float:
+def check_score(score: Any, argument: str) -> float:
     """A score to compare with."""
-    number = isinstance(threshold, Real) and not isinstance(threshold, bool)
-    if not number or math.isnan(threshold):
-        raise InputError(f"threshold is {shown(threshold)}; give a number, such as 0.5")
-    return float(threshold)
+    number = isinstance(score, Real) and not isinstance(score, bool)
+    if not number or math.isnan(score):
+        raise InputError(f"{argument} is {shown(score)}; give a number, such as 0.5")
+    return float(score)
+
+
+def check_wanted_names(names: Any, class_names: Sequence[str]) -> Sequence[str]:
+    """One name of a class, or several."""
+    try:
+        wanted = [names] if isinstance(names, str) else list(names)
+    except TypeError:
+        raise InputError(f"names is {shown(names)}; give names of classes") from None
+    for name in wanted:
+        check_class(name, class_names, "names holds")
+    return wanted
+
+
+def check_class(name: Any, class_names: Sequence[str], said: str = "name is") -> str:
+    """The name of a class that there is."""
+    if not isinstance(name, str) or name not in class_names:
+        there = f"the classes are {listed(class_names)}" if class_names else "there are no classes"
+        raise InputError(f"{said} {shown(name)}, but {there}")
+    return name
 
 
 def check_colour_by(colour_by: Any) -> ColourBy:

@@ -4,58 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from itertools import islice
 from pathlib import Path
-from threading import RLock
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from PIL import Image
 from torch import Tensor
 
-from no_time_to_train.api.arguments import (
-    check_config,
-    check_name,
-    check_path,
-    check_preset,
-    check_side,
-    usable_device,
+from no_time_to_train.api.arguments import check_count, check_name, check_path
+from no_time_to_train.api.building import (
+    DATASETS,
+    LOADING,
+    PictureSettings,
+    build_parts,
+    preset_config,
 )
+from no_time_to_train.api.class_memory import ClassMemory
 from no_time_to_train.api.drawing import MaskDrawing
-from no_time_to_train.api.pictures import Picture, open_picture
-from no_time_to_train.api.prediction import ImagePrediction
-from no_time_to_train.config import (
-    ColourBy,
-    DataLoadConfig,
-    DatasetsConfig,
-    EncoderConfig,
-    ModelConfig,
-    Orientation,
-    Sam2Name,
+from no_time_to_train.api.examples import ExampleReader, Marks
+from no_time_to_train.api.many import (
+    OnBad,
+    OpenedPicture,
+    Progress,
+    check_many,
+    open_target,
+    segment_stream,
 )
-from no_time_to_train.dataset.class_splits import class_names as class_names_of
-from no_time_to_train.dataset.crop_boxes import crop_box
-from no_time_to_train.dataset.crops import crop_and_resize
-from no_time_to_train.dataset.images import to_tensor
-from no_time_to_train.dataset.instance_masks import to_mask
-from no_time_to_train.dataset.targets import to_target
-from no_time_to_train.encoders import build_encoder, input_size
-from no_time_to_train.errors import InputError, listed
-from no_time_to_train.files import check_regular_file
-from no_time_to_train.memory.bank import Memory
-from no_time_to_train.memory.checkpoint import read_memory, write_memory
-from no_time_to_train.memory.description import EncoderSpec
+from no_time_to_train.api.marks import Mark
+from no_time_to_train.api.pictures import Picture
+from no_time_to_train.api.prediction import ImagePrediction
+from no_time_to_train.config import DataLoadConfig, DatasetsConfig, ModelConfig, Sam2Name
 from no_time_to_train.models.segmenter import Segmenter
-from no_time_to_train.proposers import build_proposer
 from no_time_to_train.settings import read_configs
 from no_time_to_train.structures import Reference
 
-DATASETS = DatasetsConfig()
-LOADING = DataLoadConfig()
 
-
-class FewShotSegmenter:
+class FewShotSegmenter(ClassMemory):
     """Finds and segments every instance of classes that a few examples show.
 
     segmenter = FewShotSegmenter.from_preset()
@@ -71,52 +54,20 @@ class FewShotSegmenter:
     share one segmenter: they wait for each other.
     """
 
-    def __init__(
-        self,
-        segmenter: Segmenter,
-        *,
-        crop_size: int,
-        image_size: int,
-        context_ratio: float = DATASETS.fill_memory.context_ratio,
-        reference_orientation: Orientation = "auto",
-        target_orientation: Orientation = "auto",
-        wanted: Sequence[str] | None = None,
-        batch_size: int = 1,
-        threshold: float = 0.5,
-        colour_by: ColourBy = "class",
-    ) -> None:
+    def __init__(self, segmenter: Segmenter, settings: PictureSettings) -> None:
         """Put the parts together; `from_preset`, `from_config` and `from_settings` build them.
 
         Args:
             segmenter: With both networks, on the device that it is to run on.
-            crop_size: Side of the crops of examples, the encoder's input, in pixels.
-            image_size: Side of the square that images to segment are resized to, in pixels.
-            context_ratio: How much wider than the instance's box a crop is.
-            reference_orientation: Whether pictures of examples are turned as their EXIF orientation
-                says (`auto`, `shown`) or read as they are stored (`stored`).
-            target_orientation: The same of pictures to segment.
-            wanted: Names that classes may have; by default any.
-            batch_size: Pictures of `segment_all` that go through the image encoders together.
-            threshold: Lowest score that predictions draw by default.
-            colour_by: What predictions give a colour of its own by default.
+            settings: How pictures are read, and predictions drawn.
         """
-        self._segmenter = segmenter
-        self._crop_size = crop_size
-        self._image_size = image_size
-        self._context_ratio = context_ratio
-        self._references_as_stored = reference_orientation == "stored"
-        self._targets_as_stored = target_orientation == "stored"
-        self._wanted = wanted
-        self._batch_size = batch_size
-        self._threshold = threshold
-        self._colour_by = colour_by
-        self._lock = RLock()
-        self._drawing = MaskDrawing(segmenter.proposer, self._references_as_stored, self._lock)
-
-    @property
-    def class_names(self) -> list[str]:
-        """Names by label; a copy, changing it changes no class."""
-        return list(self._segmenter.memory.class_names)
+        super().__init__(segmenter, settings.threshold)
+        self._settings = settings
+        as_stored = settings.reference_orientation == "stored"
+        self._drawing = MaskDrawing(segmenter.proposer, as_stored, self._lock)
+        self._examples = ExampleReader(
+            self._drawing, settings.crop_size, settings.context_ratio, as_stored
+        )
 
     @classmethod
     def from_preset(
@@ -138,15 +89,8 @@ class FewShotSegmenter:
             encoder_image_size: Side of its square input in pixels, by default its own.
             device: As for `from_settings`.
         """
-        check_preset(sam2, "sam2")
-        check_preset(encoder, "encoder")
-        if encoder_image_size is not None:
-            check_side(encoder_image_size, "encoder_image_size")
-        config = ModelConfig(
-            sam2_cfg_file=sam2,
-            sam2_ckpt_path=str(check_path(sam2_checkpoint, "sam2_checkpoint")),
-            encoder_cfg=EncoderConfig(name=encoder, img_size=encoder_image_size),
-            encoder_ckpt_path=str(check_path(encoder_checkpoint, "encoder_checkpoint")),
+        config = preset_config(
+            sam2, sam2_checkpoint, encoder, encoder_checkpoint, encoder_image_size
         )
         return cls.from_settings(config, device=device)
 
@@ -195,30 +139,7 @@ class FewShotSegmenter:
         Raises:
             InputError: A checkpoint is missing or of another model, or there is no such device.
         """
-        where = usable_device(device)
-        check_config(config)
-        if image_size is not None:
-            check_side(image_size, "image_size")
-        references = datasets.fill_memory
-        wanted: Sequence[str] | None = references.cat_names
-        if wanted is None and references.class_split is not None:
-            wanted = class_names_of(references.class_split)
-        encoder, proposer = build_encoder(config), build_proposer(config, image_size)
-        memory = Memory.from_config(config)
-        memory.encoder = EncoderSpec(config.encoder_cfg.name, input_size(encoder))
-        segmenter = Segmenter(config.sam2_infer_cfgs, encoder, proposer, memory=memory)
-        return cls(
-            segmenter.to(where),
-            crop_size=input_size(encoder),
-            image_size=proposer.image_size,
-            context_ratio=references.context_ratio,
-            reference_orientation=references.orientation,
-            target_orientation=datasets.test.orientation,
-            wanted=wanted,
-            batch_size=loading.batch_size,
-            threshold=config.test.vis_thr,
-            colour_by=config.test.colour_by,
-        )
+        return cls(*build_parts(config, datasets, loading, image_size, device))
 
     def fresh(self) -> FewShotSegmenter:
         """Another segmenter with the same networks and settings, which remembers nothing yet.
@@ -229,42 +150,41 @@ class FewShotSegmenter:
         memory = parts.memory.emptied()
         networks = Segmenter(parts.settings, parts.encoder, parts.proposer, parts.rescore, memory)
         other._segmenter = networks.to(parts.prototypes.device)
+        other._thresholds = {}
         return other
 
     def remember(
-        self, image: Picture, mask: npt.ArrayLike | str | Path | Image.Image, name: str
+        self,
+        image: Picture,
+        mask: Mark | None = None,
+        name: str | None = None,
+        *,
+        polygon: npt.ArrayLike | Sequence[npt.ArrayLike] | None = None,
+        box: npt.ArrayLike | None = None,
     ) -> None:
         """Learn one example; what was finalised has to be finalised again.
+
+        The instance is marked by a mask, a polygon or a box. `mask` takes all three: a picture, or
+        numbers in the shape of the image, are a mask; four numbers are a box, pairs a polygon.
 
         Args:
             image: The picture it is in.
             mask: Of the picture's size, non-zero on the instance: an array (H, W), a PIL image
-                without alpha channel, or the path of one (no JPEG); of colours any may be non-zero.
+                without alpha channel, or the path of one (no JPEG), of whose colours any may be
+                non-zero; or COCO run lengths {"size", "counts"}.
             name: Its class; spaces around it do not count.
+            polygon: [[x, y], ...] or [x, y, x, y, ...] in pixels, or a list of such polygons.
+            box: (x1, y1, x2, y2) in pixels, in which SAM 2 draws the mask, see `draw_mask`.
 
         Raises:
             InputError: An argument is of another kind; the mask has another size than the image, or
-                no pixel; the features are not finite; or the classes were loaded finalised, so that
-                their examples are gone.
+                no pixel; or the features are not finite.
         """
-        name = check_name(name)
-        if self._wanted is not None and name not in self._wanted:
-            raise InputError(
-                f"name is {name!r}, which is none of the classes of the configuration "
-                f"({listed(self._wanted)}); change its cat_names or class_split, or the name"
-            )
-        as_stored = self._references_as_stored
-        pixels = to_tensor(open_picture(image, as_stored))  # (3, H, W)
-        inside = torch.from_numpy(to_mask(mask, f"the mask of this {name}", as_stored))  # (H, W)
-        if inside.shape != pixels.shape[1:]:
-            raise InputError(
-                f"the mask of this {name} is {tuple(inside.shape)}, but its image is "
-                f"{tuple(pixels.shape[1:])} (height, width); give both the same size"
-            )
-        if not inside.any():
-            raise InputError(f"the mask of this {name} has no pixel; mark the instance")
+        name = check_name(name, self._settings.wanted)
+        marks = Marks(mask, polygon, box)
+        crop, inside = self._examples.read(image, marks, f"the mask of this {name}")
         with self._lock:
-            self._learn(*self._crop(pixels, inside), name)
+            self._learn(crop, inside, name)
 
     def _learn(self, crop: Tensor, mask: Tensor, name: str) -> None:
         memory = self._segmenter.memory
@@ -275,13 +195,6 @@ class FewShotSegmenter:
         self._segmenter.remember([Reference(crop, mask, index, slot, 0, slot, source)])
         if index == len(names):
             names.append(name)
-
-    def _crop(self, pixels: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-        rows, columns = inside.any(dim=1).nonzero(), inside.any(dim=0).nonzero()
-        x, y = int(columns[0]), int(rows[0])
-        bbox = (x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
-        box = crop_box(bbox, self._context_ratio, *inside.shape)
-        return crop_and_resize(pixels, inside, box, self._crop_size)
 
     def draw_mask(
         self,
@@ -311,22 +224,6 @@ class FewShotSegmenter:
         """
         return self._drawing.draw(image, points, point_labels, box)
 
-    def forget(self) -> None:
-        """Go back to knowing no class; the networks stay."""
-        with self._lock:
-            self._segmenter.set_memory(self._segmenter.memory.emptied())
-
-    def finalise(self) -> None:
-        """Make classes of the examples; more may be remembered later, and this repeated.
-
-        Classes that were loaded finalised stay as they are.
-
-        Raises:
-            InputError: Nothing was remembered.
-        """
-        with self._lock:
-            self._segmenter.finalise()
-
     def segment(self, image: Picture) -> ImagePrediction:
         """Find every instance of the remembered classes.
 
@@ -337,66 +234,65 @@ class FewShotSegmenter:
             InputError: The classes were not finalised or loaded, or an example was remembered
                 since.
         """
-        (found,) = self._segment([image])
+        (found,) = self._segment([self._open(image)])
         return found
 
-    def segment_all(self, images: Iterable[Picture]) -> Iterator[ImagePrediction]:
-        """Find every instance in each of many pictures, which go through the networks in batches.
+    def _open(self, image: Picture) -> OpenedPicture:
+        as_stored = self._settings.target_orientation == "stored"
+        return open_target(image, as_stored, self._settings.image_size)
 
-        Args:
-            images: The pictures to search.
-
-        Raises:
-            InputError: As by `segment`.
-        """
-        remaining = iter(images)
-        while batch := list(islice(remaining, self._batch_size)):
-            yield from self._segment(batch)
-
-    def _segment(self, images: Sequence[Picture]) -> list[ImagePrediction]:
-        pictures = [open_picture(image, self._targets_as_stored) for image in images]
-        targets = [to_target(picture, self._image_size) for picture in pictures]
+    def _segment(self, pictures: Sequence[OpenedPicture]) -> list[ImagePrediction]:
+        if not pictures:
+            return []
         with self._lock:
-            predictions = self._segmenter.segment(targets)
-            names = tuple(self.class_names)
+            predictions = self._segmenter.segment([each.target for each in pictures])
+            classes = self.classes
+        names, thresholds = [each.name for each in classes], [each.threshold for each in classes]
         return [
-            ImagePrediction(
-                **vars(found.cpu()),
-                image=np.asarray(picture),
-                class_names=names,
-                threshold=self._threshold,
-                colour_by=self._colour_by,
+            ImagePrediction.of(
+                found,
+                np.asarray(each.picture),
+                names,
+                thresholds,
+                each.source,
+                self._settings.colour_by,
             )
-            for found, picture in zip(predictions, pictures, strict=True)
+            for found, each in zip(predictions, pictures, strict=True)
         ]
 
-    def save(self, path: str | Path) -> None:
-        """Store the memory, finalised where it is; the command line reads it too.
+    def segment_many(
+        self,
+        images: Iterable[Picture],
+        batch_size: int | None = None,
+        progress: Progress = False,
+        on_bad: OnBad = "raise",
+    ) -> Iterator[ImagePrediction]:
+        """Find every instance in each of many pictures, giving each prediction as it is found.
+
+        The next pictures are read by threads while the networks run. Nothing but the pictures under
+        way is held; a prediction knows the file it is of, see `ImagePrediction.source`.
 
         Args:
-            path: Of the checkpoint.
+            images: The pictures to search; they may come from a generator.
+            batch_size: Pictures that go through the image encoders together; by default that of the
+                configuration.
+            progress: True shows a bar with pictures a second; a function is called with the number
+                of pictures done and that of all, or None where it is not known.
+            on_bad: `raise` ends at a picture that cannot be read, after the predictions of those
+                before it; `skip` leaves it out, with a warning in the log.
 
         Raises:
-            InputError: There is nothing to store, or the place cannot be written to.
+            InputError: As by `segment`, or an argument is of another kind.
         """
-        target = check_path(path)
-        check_regular_file(target, "the memory")
-        with self._lock:
-            write_memory(target, self._segmenter.memory)
+        size = (
+            self._settings.batch_size
+            if batch_size is None
+            else check_count(batch_size, "batch_size")
+        )
+        check_many(images, progress, on_bad)
+        self._segmenter.memory.check_finalised()
+        return segment_stream(images, self._open, self._segment, size, progress, on_bad)
 
-    def load(self, path: str | Path) -> None:
-        """Take up a memory in place of all that was remembered, finalised or loaded before.
-
-        Args:
-            path: Of a checkpoint that was saved, or that the command line has written.
-
-        Raises:
-            InputError: It is missing, unreadable, or of another encoder.
-        """
-        segmenter, file = self._segmenter, read_memory(check_path(path))
-        assert segmenter.encoder is not None and segmenter.memory.encoder is not None
-        memory = file.load(segmenter.memory.emptied())
-        file.check_width(segmenter.memory.encoder.name, segmenter.encoder.width)
-        memory.class_names = memory.class_names or [f"class {i}" for i in range(file.size.classes)]
-        with self._lock:
-            segmenter.set_memory(memory)
+    def segment_all(self, images: Iterable[Picture]) -> Iterator[ImagePrediction]:
+        """The same as `segment_many(images)`."""
+        return self.segment_many(images)

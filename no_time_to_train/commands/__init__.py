@@ -94,11 +94,13 @@ def main(arguments: list[str] | None = None) -> None:
 def user_message(error: BaseException | None) -> str | None:
     """What an InputError says, also where a library or a worker process has wrapped it."""
     from no_time_to_train.files import WRITE_FAILURES
+    from no_time_to_train.setting_paths import also_looked_for
 
     while error is not None:
         if isinstance(error, InputError):
             # torch re-raises a worker's error with the traceback as text in front of the sentence.
-            return " ".join(str(error).rpartition("InputError: ")[2].split())
+            sentence = " ".join(str(error).rpartition("InputError: ")[2].split())
+            return sentence + also_looked_for(sentence)
         if isinstance(error, OSError) and error.errno in WRITE_FAILURES:
             what = error.filename or "a file of this run"
             return f"{what} cannot be written ({error.strerror}); make room or choose another place"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,15 +13,24 @@ from typing import Any, NamedTuple, TypeGuard, TypeVar
 from no_time_to_train.checkpoint_index import read_index
 from no_time_to_train.config import MAX_NAME, MemoryBankConfig
 from no_time_to_train.errors import InputError, listed
-from no_time_to_train.memory.layout import Kind, MemorySize, Tensors, check_layout, kind_of
+from no_time_to_train.memory.layout import (
+    INFO_KEY,
+    PREFIX,
+    Kind,
+    MemorySize,
+    Tensors,
+    check_layout,
+    kind_of,
+    numbers,
+)
 from no_time_to_train.memory.paths import check_memory_path
+from no_time_to_train.memory.safetensors_file import is_safetensors, read_safetensors_index
+from no_time_to_train.memory.thumbnails import split_thumbnails
 from no_time_to_train.pickle_index import IndexedTensor
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-PREFIX = "seg_model."
-INFO_KEY = "no_time_to_train"
 MAX_PIXELS = 1 << 16
 """Largest input of an encoder, which messages repeat."""
 UNFINISHED = (
@@ -55,6 +65,10 @@ class MemoryDescription:
     size: MemorySize
     counts: list[int]
     """References of each class."""
+    similarity: list[float]
+    """How alike the references of each class are, in [0, 1]; empty before classes are made."""
+    thumbnails: list[list[bytes | None]]
+    """Pictures of the references of each class, as `thumbnails.encode_thumbnail` makes them."""
 
     def check_size(self, bank: MemoryBankConfig) -> None:
         """Refuse settings that name another number of classes or references (InputError)."""
@@ -130,7 +144,8 @@ def describe_memory(path: Path) -> MemoryDescription:
         InputError: No such file, not a checkpoint, one without a memory, or with an unusable one.
     """
     check_memory_path(path)
-    index = read_index(path, "the memory", "write it again")
+    read = read_safetensors_index if is_safetensors(path) else read_index
+    index = read(path, "the memory", "write it again")
     with naming_memory(path):
         found = memory_tensors(index.content, IndexedTensor)
         arrays = {name: index.array(tensor) for name, tensor in found.items()}
@@ -151,8 +166,18 @@ def description(path: Path, content: Any, tensors: Tensors) -> MemoryDescription
     size = check_layout(tensors)
     info = content.get(INFO_KEY)
     encoder, names = (None, []) if info is None else _check_info(info, size.classes)
-    counts = [int(count) for count in tensors["mem_fill_counts"]]  # type: ignore[attr-defined]
-    return MemoryDescription(path, encoder, names, kind_of(tensors), size, counts)
+    kind = kind_of(tensors)
+    similarity = numbers(tensors["mem_ins_sim_avg"]) if kind is Kind.FINALISED else []
+    return MemoryDescription(
+        path=path,
+        encoder=encoder,
+        class_names=names,
+        kind=kind,
+        size=size,
+        counts=[int(count) for count in numbers(tensors["mem_fill_counts"])],
+        similarity=[1.0 if math.isnan(each) else float(each) for each in similarity],
+        thumbnails=split_thumbnails(tensors),
+    )
 
 
 def memory_tensors(content: Any, kind: type[T]) -> dict[str, T]:
@@ -185,11 +210,17 @@ def naming_memory(path: Path) -> Iterator[None]:
         raise InputError(f"the memory in {path} cannot be used: {reason}; fill it again") from None
 
 
-def _check_info(info: Any, classes: int) -> tuple[EncoderSpec, list[str]]:
-    """What filled a memory, and its class names."""
+def default_names(count: int) -> list[str]:
+    """What classes are called whose memory does not name them."""
+    return [f"class {number}" for number in range(1, count + 1)]
+
+
+def _check_info(info: Any, classes: int) -> tuple[EncoderSpec | None, list[str]]:
+    """What filled a memory, and its class names; the encoder may be given as unknown."""
     given = info if isinstance(info, Mapping) else {}
     encoder, size, names = (given.get(key) for key in ("encoder", "img_size", "class_names"))
-    if not _is_text(encoder) or not encoder.isprintable() or len(encoder) > MAX_NAME:
+    known = "encoder" not in given or encoder is not None
+    if known and not _is_name(encoder):
         raise InputError("it does not name the encoder that filled it")
     if size is not None and not (type(size) is int and 1 <= size <= MAX_PIXELS):
         raise InputError("the input size of the encoder that filled it is no number of pixels")
@@ -197,7 +228,11 @@ def _check_info(info: Any, classes: int) -> tuple[EncoderSpec, list[str]]:
         raise InputError("its class names are no list of texts")
     if names and len(names) != classes:
         raise InputError(f"it has {classes} classes and {len(names)} class names")
-    return EncoderSpec(encoder, size), list(names)
+    return EncoderSpec(encoder, size) if encoder else None, list(names)
+
+
+def _is_name(value: Any) -> bool:
+    return _is_text(value) and value.isprintable() and len(value) <= MAX_NAME
 
 
 def _is_text(value: Any) -> TypeGuard[str]:

@@ -157,6 +157,23 @@ def test_predict__writes_tables_masks_overlays_and_a_record(
     assert "4 of 4 pictures" in Path("out/predict.log").read_text()
 
 
+def test_predict__draws_by_instance_and_says_how_close_an_empty_picture_is(
+    scenes_dir: Path,
+) -> None:
+    shutil.rmtree("pics")
+    copy_pictures(Path("pics"), 1)
+    outcome = predict("--out", "out", "--colour-by", "instance")
+    assert outcome.code == 0, outcome.err
+    picture = read("out/run.json")["settings"]["model_cfg.test.colour_by"]
+    assert picture == "instance"
+    outcome = predict("--out", "none", "--threshold", "1")
+    assert outcome.code == 0, outcome.err
+    corner = np.asarray(Image.open("none/overlays/target_00.jpg"))[:12, :60]
+    assert corner.min() < 30 and corner.max() > 200 and np.median(corner) < 30  # white on black
+    outcome = predict("--out", "other", "--colour-by", "score")
+    assert outcome.code == 2 and "--colour-by" in outcome.err
+
+
 def test_predict__with_the_memory_of_a_run_finds_the_same(scenes_dir: Path, whole: Whole) -> None:
     outcome = predict("--out", "out")
     assert outcome.code == 0, outcome.err

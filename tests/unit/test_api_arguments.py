@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from no_time_to_train.api import FewShotSegmenter, ImagePrediction
+from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.api.arguments import usable_device
 from no_time_to_train.config import ModelConfig
 from no_time_to_train.dataset.instance_masks import to_mask
 from no_time_to_train.errors import InputError
 from no_time_to_train.settings import read_configs
-from no_time_to_train.visualization.captions import write_note
 from tests.unit.test_api_state import make, picture  # noqa: F401
 
 INSIDE = np.array([[False, True, False], [False, True, True]])  # (2, 3)
@@ -155,75 +153,6 @@ def test_from_settings__an_argument_of_another_type_is_named() -> None:
         FewShotSegmenter.from_settings({"model_cfg": 1})  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"^image_size is "):
         FewShotSegmenter.from_settings(ModelConfig(), image_size="big")  # type: ignore[arg-type]
-
-
-def prediction() -> ImagePrediction:
-    return ImagePrediction(
-        torch.ones(1, 2, 3, dtype=torch.bool),
-        torch.tensor([[0, 0, 2, 1]]),
-        torch.tensor([0.9]),
-        torch.tensor([1]),
-        np.zeros((2, 3, 3), np.uint8),
-        ("coin", "arrow"),
-    )
-
-
-@pytest.mark.parametrize(
-    ("call", "word"),
-    [
-        (lambda found: found.to_coco(image_id=1.5), "image_id"),
-        (lambda found: found.to_coco(image_id=True), "image_id"),
-        (lambda found: found.to_coco(image_id=None), "image_id"),
-        (lambda found: found.to_coco(category_ids=[1]), "category_ids"),
-        (lambda found: found.to_coco(category_ids=[]), "category_ids"),
-        (lambda found: found.to_coco(category_ids=[1, 2, 3]), "category_ids"),
-        (lambda found: found.to_coco(category_ids=["1", "2"]), "category_ids"),
-        (lambda found: found.to_coco(category_ids=7), "category_ids"),
-        (lambda found: found.draw(threshold="high"), "threshold"),
-        (lambda found: found.draw(threshold=float("nan")), "threshold"),
-        (lambda found: found.draw(colour_by="score"), "colour_by"),
-        (lambda found: found.draw(colour_by=["instance"]), "colour_by"),
-    ],
-)
-def test_prediction__an_argument_of_another_type_is_named(
-    call: Callable[[ImagePrediction], Any], word: str
-) -> None:
-    with pytest.raises(InputError, match=f"^{word} is "):
-        call(prediction())
-
-
-def on_grey(scores: list[float], **more: Any) -> ImagePrediction:
-    """Two squares of one class, beside each other on grey, 200 x 400 pixels."""
-    masks = torch.zeros(2, 200, 400, dtype=torch.bool)
-    masks[0, 80:140, 20:80] = masks[1, 80:140, 120:180] = True
-    boxes = torch.tensor([[20, 80, 79, 139], [120, 80, 179, 139]])
-    image = np.full((200, 400, 3), 100, np.uint8)
-    scores_and_labels = torch.tensor(scores), torch.tensor([0, 0])
-    return ImagePrediction(masks, boxes, *scores_and_labels, image, ("coin",), **more)
-
-
-ORANGE_ON_GREY, BLUE_ON_GREY = [139, 118, 70], [96, 124, 140]  # 30 % over grey 100
-
-
-def test_draw__takes_threshold_and_colours_from_the_configuration_unless_told() -> None:
-    found = on_grey([0.9, 0.8], threshold=0.85, colour_by="instance")
-    drawn = np.asarray(found.draw())
-    assert [drawn[110, x].tolist() for x in (50, 150)] == [ORANGE_ON_GREY, [100, 100, 100]]
-    drawn = np.asarray(found.draw(threshold=0.7))
-    assert [drawn[110, x].tolist() for x in (50, 150)] == [ORANGE_ON_GREY, BLUE_ON_GREY]
-    drawn = np.asarray(found.draw(0.7, colour_by="class"))
-    assert [drawn[110, x].tolist() for x in (50, 150)] == [ORANGE_ON_GREY, ORANGE_ON_GREY]
-
-
-def test_draw__without_instances_says_how_close_the_best_one_is() -> None:
-    found = on_grey([0.48, 0.3])
-    expected = write_note(found.image, "0 of 2 above 0.5, best 0.48")
-    assert np.asarray(found.draw()).tolist() == expected.tolist()
-
-
-def test_prediction__takes_numpy_ids() -> None:
-    (record,) = prediction().to_coco(np.int64(5), np.array([3, 8]))
-    assert (record["image_id"], record["category_id"]) == (5, 8)
 
 
 @pytest.mark.parametrize("device", ["warp", "cuda:99", "cpu:x", 3.5, "meta", ""])

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from no_time_to_train.config import ColourBy
 from no_time_to_train.errors import InputError
 from no_time_to_train.exports.detections import to_detections
-from no_time_to_train.exports.overlays import overlay
+from no_time_to_train.exports.picture_results import PictureResult
+from no_time_to_train.visualization.captions import write_note
 from tests.unit.found import BAR, CLASSES, CORNER, SQUARE, result, two_pictures
 
 
@@ -33,9 +36,3 @@ def test_to_detections__without_supervision_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(InputError, match="`pip install supervision`"):
         to_detections(result([]), CLASSES)
-
-
-def test_overlay__draws_on_a_copy() -> None:
-    image = np.zeros((4, 6, 3), dtype=np.uint8)
-    picture = overlay(two_pictures()[0], image, CLASSES)
-    assert picture.shape == image.shape and picture.any() and not image.any()

@@ -6,9 +6,11 @@ import argparse
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from no_time_to_train.commands.command_parser import CommandParser, whole_number
 from no_time_to_train.commands.network_options import add_network_arguments
+from no_time_to_train.config import ColourBy
 
 EPILOG = (
     "Exit codes: 0, all pictures were read; 3, some could not be, and are listed in run.json; 2, "
@@ -78,6 +80,12 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     )
     results.add_argument(
         "--no-overlays", action="store_true", help="Draw nothing over the pictures."
+    )
+    results.add_argument(
+        "--colour-by",
+        choices=get_args(ColourBy),
+        help="What has a colour of its own in overlays: each class, or each instance, by which "
+        "overlapping ones of a class are told apart; by default model_cfg.test.colour_by.",
     )
     results.add_argument(
         "--per-folder",

@@ -102,6 +102,9 @@ def make_job(options: Namespace, memory: MemoryDescription | None) -> Job:
     loading = {"batch_size": options.batch_size, "workers": options.workers}
     given = {name: value for name, value in loading.items() if value is not None}
     settings = replace(settings, loading=replace(settings.loading, **given))
+    if options.colour_by:
+        drawing = replace(settings.model.test, colour_by=options.colour_by)
+        settings = replace(settings, model=replace(settings.model, test=drawing))
     threshold = settings.model.test.vis_thr if options.threshold is None else options.threshold
     files = WantedFiles(not options.no_overlays, options.instances)
     root = common_folder(options.images)

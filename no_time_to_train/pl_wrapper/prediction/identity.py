@@ -21,6 +21,7 @@ WITH_EFFECT = (
     "model_cfg.proposer_cfg.",
     "model_cfg.encoder_cfg.",
     "model_cfg.compute_cfg.",
+    "model_cfg.test.colour_by",
     "dataset_cfgs.fill_memory.context_ratio",
     "dataset_cfgs.fill_memory.orientation",
     "dataset_cfgs.test.orientation",

@@ -17,6 +17,7 @@ from no_time_to_train.exports.label_maps import (
 from no_time_to_train.exports.picture_results import PictureResult
 from no_time_to_train.pl_wrapper.prediction.job import Job
 from no_time_to_train.structures import Prediction
+from no_time_to_train.visualization.captions import found_caption
 from no_time_to_train.visualization.predictions import Instance, draw_instances, save_picture
 
 MASKS = "masks"
@@ -35,7 +36,8 @@ class PictureFiles:
     """
 
     def __init__(self, job: Job, class_names: Sequence[str]) -> None:
-        self._out, self._wanted, self._class_names = job.out, job.files, class_names
+        self._job, self._class_names = job, class_names
+        self._out, self._wanted = job.out, job.files
 
     def write(
         self,
@@ -59,8 +61,18 @@ class PictureFiles:
         if self._wanted.instances:
             write_instance_masks(self._out / INSTANCES / output, result, self._class_names)
         if pixels is not None:
-            drawn = draw_instances(pixels, _drawable(result, prediction), self._class_names)
+            drawn = self._draw(pixels, result, prediction)
             save_picture(self._out / OVERLAYS / f"{output}.jpg", drawn, is_result=False)
+
+    def _draw(
+        self, pixels: npt.NDArray[np.uint8], result: PictureResult, prediction: Prediction
+    ) -> npt.NDArray[np.uint8]:
+        instances = _drawable(result, prediction)
+        note = found_caption(
+            len(instances), result.candidates, result.best_score, self._job.threshold
+        )
+        by = self._job.settings.model.test.colour_by
+        return draw_instances(pixels, instances, self._class_names, by, empty_note=note)
 
 
 def _drawable(result: PictureResult, prediction: Prediction) -> list[Instance]:
