@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 import sys
-from typing import get_args
 
 import numpy as np
 import pytest
 
-from no_time_to_train.config import ColourBy
 from no_time_to_train.errors import InputError
 from no_time_to_train.exports.detections import to_detections
-from no_time_to_train.exports.picture_results import PictureResult
-from no_time_to_train.visualization.captions import write_note
 from tests.unit.found import BAR, CLASSES, CORNER, SQUARE, result, two_pictures
 
 
