@@ -79,6 +79,11 @@ def add_flags(parser: ArgumentParser) -> None:
         "--export_result", type=str, help="COCO results list to write, FILE.json (test)."
     )
     parser.add_argument(
+        "--report",
+        action="store_true",
+        help="Write report.html, a page about the run, into its log folder (test).",
+    )
+    parser.add_argument(
         "--resume",
         action="store_true",
         help="Go on where a run of the same inputs was ended, with any number of devices; without "

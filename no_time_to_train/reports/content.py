@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+BINS = 20
+"""Bars of a histogram."""
 MAX_BAR_ROWS = 300
 """Of a table of classes; LVIS has 1203."""
 

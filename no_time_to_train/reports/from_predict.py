@@ -16,8 +16,9 @@ from typing import Any
 from no_time_to_train.coco.annotations import image_path
 from no_time_to_train.dataset.images import read_image
 from no_time_to_train.errors import InputError
-from no_time_to_train.reports.choice import Best, draw
+from no_time_to_train.reports.choice import PER_GROUP, Best, draw
 from no_time_to_train.reports.content import (
+    BINS,
     BarRow,
     BarTable,
     Fact,
@@ -34,14 +35,10 @@ from no_time_to_train.reports.pictures import Classes, Shown, picture
 from no_time_to_train.reports.references import memory_references
 
 RUN_FILE, RESULTS_FILE, MEMORY_FILE = "run.json", "results.json", "memory.pth"
-PER_GROUP = 6
-"""Pictures that are shown for one reason."""
 CANDIDATES = 64
 """Random pictures that those of the last two groups are taken from."""
 MAX_INSTANCES = 1_000_000
 """Read for the numbers and for the choice of pictures: some 20 s."""
-BINS = 20
-"""Bars of the histogram."""
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, float("inf"))}
 """Pixels of the mask, as COCO has it."""
 NO_TRUTH = "There is no ground truth for these pictures, so there is no accuracy."

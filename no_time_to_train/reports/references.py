@@ -46,7 +46,7 @@ def memory_references(
         memory = file.load(Memory())
     except InputError as error:
         return _named(classes), 0, f"The references are without pictures: {error}."
-    pictures = getattr(memory, "thumbnails", [])
+    pictures = memory.thumbnails
     names = file.class_names or [f"class {number}" for number in range(1, len(pictures) + 1)]
     counts = dict(zip(names, map(len, pictures), strict=False))
     counts |= {each.name: each.count for each in _named(classes) if each.count is not None}
