@@ -136,9 +136,12 @@ def test_numbers__count_scores_classes_and_sizes(tmp_path: Path) -> None:
 def test_large_runs__are_read_up_to_a_limit_that_is_stated(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    record = json.loads((run / "run.json").read_text()) | {"instances": 12345}
+    (run / "run.json").write_text(json.dumps(record))
     monkeypatch.setattr(from_predict, "MAX_INSTANCES", 2)
     page = page_of(run)
     assert "of the first 2 instances" in page.text
+    assert "12,345" in page.text
     assert "b.png" not in page.text
     monkeypatch.setattr(from_predict, "MAX_INSTANCES", 3)
     assert "of the first" not in page_of(run).text
@@ -156,10 +159,10 @@ def test_tables_by_folder__are_read_together(run: Path) -> None:
     content = json.loads((run / "results.json").read_text())
     (run / "results.json").unlink()
     for number, image in enumerate(content["images"]):
-        (run / f"{number}").mkdir()
+        (run / "tables" / f"{number}").mkdir(parents=True)
         own = [each for each in content["annotations"] if each["image_id"] == image["id"]]
         part = content | {"images": [image], "annotations": own}
-        (run / f"{number}" / "results.json").write_text(json.dumps(part))
+        (run / "tables" / f"{number}" / "results.json").write_text(json.dumps(part))
     report = from_predict.predict_report(run)
     assert {fact.name: fact.value for fact in report.headline}["Pictures"] == "3"
     assert [group.title for group in report.groups] == ["Surest", "Nothing found"]
