@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from no_time_to_train.exports.output_names import OutputNames
 from no_time_to_train.exports.picture_results import PictureResult
 
 
@@ -37,6 +36,13 @@ class Exporter(Protocol):
         """
 
 
+class Names(Protocol):
+    """What files that are made of pictures are called; `OutputNames`, or what has learnt of it."""
+
+    def of(self, file_name: str, suffix: str = "") -> str:
+        """See `OutputNames.of`."""
+
+
 @dataclass(frozen=True)
 class ExportTarget:
     """Where an export goes, and what it needs to know of the run."""
@@ -45,5 +51,5 @@ class ExportTarget:
     """Of this export alone."""
     class_names: Sequence[str]
     """By label."""
-    names: OutputNames
+    names: Names
     """Of the pictures of the run."""

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from pycocotools import mask as rle_codec
 
 from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.coco.annotations import CocoAnnotations, rasterise
+from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.pl_wrapper.journal import unfinished_runs
 from tests.cli.conftest import ROOT, Outcome, run_command
 from tests.cli.test_resume import end_at_call
@@ -180,6 +182,20 @@ def test_predict__draws_by_instance_and_says_how_close_an_empty_picture_is(
     assert outcome.code == 2 and "--colour-by" in outcome.err
 
 
+def test_predict__exports_what_it_finds(scenes_dir: Path) -> None:
+    outcome = predict("--out", "out", "--export", "yolo,labelme,coco", "--instances")
+    assert outcome.code == 0, outcome.err
+    found = read("out/results.json")["annotations"]
+    assert len(list(Path("out/labelme").rglob("*.json"))) == 4
+    assert len(list(Path("out/instances").rglob("*.png"))) == len(found)
+    (data,) = Path("out/yolo").rglob("*.yaml")
+    assert list(yaml.safe_load(data.read_text())["names"].values()) == list(CLASSES)
+    (coco,) = Path("out/coco").rglob("*.json")
+    assert len(read(str(coco))["annotations"]) == len(found)
+    with open("out/instances.csv", newline="") as file:
+        assert all(Path("out", row["mask"]).is_file() for row in csv.DictReader(file))
+
+
 def test_predict__with_the_memory_of_a_run_finds_the_same(scenes_dir: Path, whole: Whole) -> None:
     outcome = predict("--out", "out")
     assert outcome.code == 0, outcome.err
@@ -328,13 +344,30 @@ def test_predict__that_still_runs_is_left_alone(scenes_dir: Path) -> None:
     assert "has not ended yet" in outcome.err
 
 
+def fail_when_there(patch: pytest.MonkeyPatch, path: Path, call: int) -> None:
+    """Let the segmenter wait for a file when it is called for the n-th time, and then fail."""
+    segment, calls = Segmenter.segment, []
+
+    def failing(self: Segmenter, batch: list[Any]) -> object:
+        calls.append(batch)
+        while len(calls) == call:
+            if path.exists():
+                raise TimeoutError
+            time.sleep(0.01)
+        return segment(self, batch)
+
+    patch.setattr(Segmenter, "segment", failing)
+
+
 def test_per_folder__has_tables_of_each_folder_as_soon_as_it_is_done(
     scenes_dir: Path, whole: Whole
 ) -> None:
     Path("pics/b/c").mkdir(parents=True)
     for number, folder in ((1, "b"), (2, "b/c"), (3, "b/c")):
         Path(f"pics/target_0{number}.jpg").rename(f"pics/{folder}/{number}.jpg")
-    interrupted("--per-folder", call=4)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(TimeoutError):
+        fail_when_there(patch, Path("out/tables/b/results.json"), call=4)
+        predict("--out", "out", "--per-folder")
     early = {str(path.parent) for path in Path("out/tables").rglob("results.json")}
     assert early == {"out/tables", "out/tables/b"}
     before = Path("out/tables/b/results.json").stat().st_mtime_ns
@@ -388,6 +421,7 @@ REFUSED: dict[str, tuple[list[str], Callable[[], None], list[str]]] = {
     "out is a file": ([], as_file, ["--out", "out"]),
     "out is images": (["--out", "pics"], lambda: None, ["--out pics is not empty"]),
     "threshold": (["--threshold", "1.5"], lambda: None, ["--threshold", "from 0 to 1", "1.5"]),
+    "export": (["--export", "yolo,voc"], lambda: None, ["there is no format of --export 'voc'"]),
     "devices": (["--devices", "0"], lambda: None, ["--devices", "1 or more"]),
     "device": (["--device", "tpu"], lambda: None, ["'tpu'", "does not exist here"]),
     "memory": (["--memory", "no.pth"], lambda: None, ["no.pth does not exist"]),

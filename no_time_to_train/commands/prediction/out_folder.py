@@ -56,12 +56,12 @@ class OutFolder:
         return None if self.record is None else RunIdentity.from_json(self.record["identity"])
 
     def lines(self) -> list[Path]:
-        """Files with lines of finished pictures, the oldest first."""
+        """Files with lines of finished pictures; those of tables last, which are then complete."""
         tables = sorted(self.path.glob(TABLE_LINES)) + sorted(
             self.path.glob(f"tables/**/{TABLE_LINES}")
         )
         journals = sorted(self.run.folder.glob(LINES), key=_modified) if self.run else []
-        return [*tables, *journals]
+        return [*journals, *tables]
 
     def check_same(self, identity: RunIdentity) -> None:
         """Refuse to go on with another memory, other settings or other weights.

@@ -106,7 +106,7 @@ def make_job(options: Namespace, memory: MemoryDescription | None) -> Job:
         drawing = replace(settings.model.test, colour_by=options.colour_by)
         settings = replace(settings, model=replace(settings.model, test=drawing))
     threshold = settings.model.test.vis_thr if options.threshold is None else options.threshold
-    files = WantedFiles(not options.no_overlays, options.instances)
+    files = WantedFiles(not options.no_overlays, options.instances, options.export)
     root = common_folder(options.images)
     return Job(settings, root, options.out, threshold, files, options.per_folder)
 

@@ -29,14 +29,16 @@ from no_time_to_train.pl_wrapper.prediction.job import (
     MEMORY_CHECKSUM,
     UNFINISHED,
     Job,
+    Table,
     tables_of,
 )
 from no_time_to_train.pl_wrapper.prediction.keeping import how_to_go_on
 from no_time_to_train.pl_wrapper.prediction.module import PicturePrediction, write_remaining
 from no_time_to_train.pl_wrapper.prediction.networks import build_segmenter
+from no_time_to_train.pl_wrapper.prediction.picture_files import build_exporters
 from no_time_to_train.pl_wrapper.prediction.progress import ProgressMonitor
 from no_time_to_train.pl_wrapper.prediction.run_log import RunLog
-from no_time_to_train.pl_wrapper.prediction.tables import TableWriter
+from no_time_to_train.pl_wrapper.prediction.tables import TableResults, TableWriter
 
 LOG = "predict.log"
 """In the folder of the results."""
@@ -107,6 +109,9 @@ def predict_as_first(
         if plan.kept.count < plan.kept.total:
             _predict(trainer, module)
     stepwise.describe_kept(None)
+    everything = TableResults(plan.kept, Table(job.out, 0, plan.kept.total))
+    for exporter in build_exporters(job, names, plan.names):
+        exporter.finish(everything)
     parts = {"networks": built - begun, "memory": filled - built}
     parts["pictures"] = time.monotonic() - filled
     counts = describe_memory(job.out / MEMORY).counts
