@@ -16,8 +16,9 @@ from typing import Any
 from no_time_to_train.coco.annotations import image_path
 from no_time_to_train.dataset.images import read_image
 from no_time_to_train.errors import InputError
-from no_time_to_train.reports.choice import Best, draw
+from no_time_to_train.reports.choice import PER_GROUP, Best, draw
 from no_time_to_train.reports.content import (
+    BINS,
     BarRow,
     BarTable,
     Fact,
@@ -34,14 +35,12 @@ from no_time_to_train.reports.pictures import Classes, Shown, picture
 from no_time_to_train.reports.references import memory_references
 
 RUN_FILE, RESULTS_FILE, MEMORY_FILE = "run.json", "results.json", "memory.pth"
-PER_GROUP = 6
-"""Pictures that are shown for one reason."""
+TABLES = "tables"
+"""Folder of the results of a run that has a file for each folder of pictures."""
 CANDIDATES = 64
 """Random pictures that those of the last two groups are taken from."""
 MAX_INSTANCES = 1_000_000
 """Read for the numbers and for the choice of pictures: some 20 s."""
-BINS = 20
-"""Bars of the histogram."""
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, float("inf"))}
 """Pixels of the mask, as COCO has it."""
 NO_TRUTH = "There is no ground truth for these pictures, so there is no accuracy."
@@ -80,8 +79,8 @@ def predict_report(folder: Path) -> Report:
     references, left_out, note = memory_references(folder / MEMORY_FILE, run.get("classes"))
     return Report(
         title="Objects found in pictures",
-        headline=_headline(overview, bad_count),
-        notes=[*_notes(overview), *([note] if note else [])],
+        headline=_headline(run, overview, bad_count),
+        notes=[*_notes(run, overview), *([note] if note else [])],
         facts=run_facts(run),
         files=file_facts(run),
         settings=setting_facts(run.get("settings")),
@@ -119,7 +118,7 @@ def _result_files(folder: Path) -> list[Path]:
     """
     if (folder / RESULTS_FILE).is_file():
         return [folder / RESULTS_FILE]
-    files = sorted(folder.rglob(RESULTS_FILE))
+    files = sorted((folder / TABLES).rglob(RESULTS_FILE))
     if not files:
         raise InputError(f"there is no {RESULTS_FILE} in {folder}; name the folder of a whole run")
     return files
@@ -167,22 +166,32 @@ def _size(area: float) -> str:
     return next(name for name, (low, high) in SIZES.items() if low <= area < high)
 
 
-def _headline(overview: Overview, bad: int) -> list[Fact]:
-    counts = {"Pictures": overview.images, "Instances": overview.instances}
-    counts |= {
+def _headline(run: Mapping[str, Any], overview: Overview, bad: int) -> list[Fact]:
+    instances = run["instances"] if overview.is_cut else overview.instances
+    counts = {
+        "Pictures": overview.images,
+        "Instances": instances,
         "Classes found": len(overview.per_class),
-        "Pictures with any": overview.with_instances,
     }
+    counts |= {} if overview.is_cut else {"Pictures with any": overview.with_instances}
     counts |= {"Not readable": bad} if bad else {}
     return [Fact(name, f"{count:,}") for name, count in counts.items()]
 
 
-def _notes(overview: Overview) -> list[str]:
-    if not overview.is_cut:
-        return []
-    return [
-        f"Numbers and pictures are of the first {MAX_INSTANCES:,} instances; results.json has all."
-    ]
+def _notes(run: Mapping[str, Any], overview: Overview) -> list[str]:
+    notes = []
+    best = run.get("best_score")
+    if not overview.instances and isinstance(best, float):
+        notes.append(
+            f"Nothing was found from the threshold {_threshold(run):.2f} on; the best score of "
+            f"{run.get('candidates')} candidates is {best:.2f}."
+        )
+    if overview.is_cut:
+        notes.append(
+            f"Numbers and pictures are of the first {MAX_INSTANCES:,} instances; results.json has "
+            "all."
+        )
+    return notes
 
 
 def _per_class(overview: Overview, names: Mapping[int, str]) -> BarTable:
@@ -193,14 +202,15 @@ def _per_class(overview: Overview, names: Mapping[int, str]) -> BarTable:
         for key in keys
     ]
     return BarTable(
-        "Instances of each class", "class", "instances", ["share of the most frequent"], rows
+        "Instances of each class", "class", "instances", ["by count"], rows, has_values=False
     ).limited()
 
 
 def _sizes(overview: Overview) -> BarTable:
     total = sum(overview.sizes.values()) or 1
     rows = [BarRow(each, overview.sizes[each], [overview.sizes[each] / total]) for each in SIZES]
-    return BarTable("Instances by size", "size", "instances", ["share"], rows)
+    caption = "Instances by size: small is below 32 x 32 pixels of the mask, large from 96 x 96"
+    return BarTable(caption, "size", "instances", ["% of all"], rows)
 
 
 def _histogram(overview: Overview, threshold: float) -> Histogram:
