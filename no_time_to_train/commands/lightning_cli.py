@@ -24,6 +24,7 @@ from no_time_to_train.commands.messages import explain_failure
 from no_time_to_train.commands.outputs import log_outputs, named_inputs, write_metrics
 from no_time_to_train.commands.parsing import OneLineParser
 from no_time_to_train.commands.provenance import git_state, machine, peak_memory_mb
+from no_time_to_train.config import TestMode
 from no_time_to_train.distributed import end_ranks_together
 from no_time_to_train.errors import InputError
 from no_time_to_train.evaluation.coco import evaluate
@@ -38,6 +39,8 @@ from no_time_to_train.pl_wrapper.stages import STAGES, check_flags
 from no_time_to_train.pl_wrapper.stages.outputs import result_outputs
 from no_time_to_train.pl_wrapper.stages.stage import Command
 from no_time_to_train.pl_wrapper.used_settings import used_settings
+from no_time_to_train.reports import write_test_report
+from no_time_to_train.reports.measured import Measured
 from no_time_to_train.signs_of_life import said_while
 from no_time_to_train.structures import BadImage
 
@@ -110,7 +113,8 @@ class NoTimeToTrainCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Check the outputs again, now that the images and the log folder are known."""
         stage = self.model.stage
-        outputs: dict[str, Any] = self._named_outputs() | log_outputs(self.trainer)
+        outputs: dict[str, Any] = self._named_outputs()
+        outputs |= log_outputs(self.trainer, self._wants_report)
         inputs: dict[str, Any] = named_inputs(self.config.test)
         outputs["the picture"], inputs["the image"] = (
             stage.visualization_paths(),
@@ -184,6 +188,15 @@ class NoTimeToTrainCLI(LightningCLI):
             about=self._about(),
         )
         logger.info("Metrics written to %s", path)
+        if self._wants_report:
+            measured = Measured(annotations, category_ids, records, evaluation)
+            written = write_test_report(path.parent, measured)
+            logger.info("Report written to %s", written)
+
+    @property
+    def _wants_report(self) -> bool:
+        settings = self.config.test
+        return bool(settings.report and settings.model.init_args.test_mode is TestMode.test)
 
     def _about(self) -> dict[str, Any]:
         """What tells this run from others, beside its settings."""

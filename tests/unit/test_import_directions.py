@@ -31,7 +31,7 @@ ALLOWED = {  # package: packages of ours that it may import
     | METHOD
     | {"pl_wrapper", "api", "dataset", "coco", "evaluation", "exports", "visualization"}
     | {"distributed", "reports"},
-    "api": COMMON | METHOD | {"dataset", "coco", "exports", "visualization"},
+    "api": COMMON | METHOD | {"bounds", "dataset", "coco", "exports", "visualization"},
     "pl_wrapper": COMMON | METHOD | {"dataset", "coco", "exports", "visualization", "distributed"},
     "models": COMMON | {"encoders", "proposers", "memory"},
     "encoders": COMMON | {"dinov2"},

@@ -99,6 +99,15 @@ def test_class_folders__read_the_very_pixels_of_a_mask(tmp_path: Path) -> None:
     np.testing.assert_array_equal(rasterise(annotation, image), mask)
 
 
+def test_class_folders__read_the_very_pixels_of_a_label_map(tmp_path: Path) -> None:
+    labels = np.random.default_rng(0).integers(0, 9, SIZE).astype(np.uint16) * 500
+    found = found_in(tmp_path, {"kea/a.jpg": picture(), "kea/a.png": labels})
+    (image,) = found.annotations.images.values()
+    assert len(found.annotations.annotations) == 8
+    for value, annotation in enumerate(found.annotations.annotations, start=1):
+        np.testing.assert_array_equal(rasterise(annotation, image), labels == 500 * value)
+
+
 def test_class_folders__take_an_instance_per_value_of_a_label_map(tmp_path: Path) -> None:
     labels = square(3) + square(9, top=20, left=0, side=4)
     palette = Image.fromarray(labels).convert("P")

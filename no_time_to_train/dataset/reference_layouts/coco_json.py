@@ -22,7 +22,7 @@ from no_time_to_train.coco.annotations import (
 )
 from no_time_to_train.coco.segmentation import area
 from no_time_to_train.dataset.reference_files import Example, reference_box
-from no_time_to_train.dataset.reference_layouts.folder import Folder
+from no_time_to_train.dataset.reference_layouts.folder import COCO_KEYS, Folder
 from no_time_to_train.dataset.reference_layouts.found import (
     FoundReferences,
     finished,
@@ -31,7 +31,6 @@ from no_time_to_train.dataset.reference_layouts.found import (
 from no_time_to_train.errors import InputError, listed, naming
 
 NAME = "COCO json"
-KEYS = (b'"images"', b'"annotations"', b'"categories"')
 TRAIN = "train"
 
 
@@ -66,9 +65,7 @@ def read(folder: Folder) -> FoundReferences:
 
 
 def _files(folder: Folder) -> list[PurePosixPath]:
-    """Those that are COCO json by their text, so that a damaged one is told as what it is."""
-    files = folder.annotation_files({".json"})
-    return [file for file in files if len(folder.mentions(file, KEYS)) > 1]
+    return [file for file, keys in folder.json_files.items() if len(keys & COCO_KEYS) > 1]
 
 
 def _read(folder: Folder, file: PurePosixPath) -> CocoAnnotations:

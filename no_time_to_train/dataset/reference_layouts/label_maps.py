@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from no_time_to_train.coco.segmentation import mask_to_rle
+from no_time_to_train.coco.run_lengths import encode
 from no_time_to_train.dataset.instance_masks import as_shown, mask_values, read_mask_picture
 from no_time_to_train.errors import InputError
 
@@ -18,7 +18,7 @@ MAX_INSTANCES = 5_000
 MIN_SOFT_VALUES = 3
 """Values beside 255 from which on a mask may have soft edges."""
 
-Mask = npt.NDArray[np.bool_]  # (H, W)
+Positions = npt.NDArray[np.int32]  # of pixels, row by row
 
 
 @dataclass(frozen=True)
@@ -51,28 +51,54 @@ def read_mask_file(path: Path, what: str) -> MaskFile:
         flat = values.reshape(-1, values.shape[2])
         colours = len(np.unique(flat[flat.any(axis=1)], axis=0))
         values = (values != 0).any(axis=2)
-    present = _instance_values(values, f"{what} {path}")
-    instances = [mask_to_rle(values == value) for value in present]
     size = (values.shape[0], values.shape[1])
-    return MaskFile(size, instances, len(present) == 1 and bool(values.all()), colours)
+    instances = _by_value(values, f"{what} {path}")
+    covers_all = len(instances) == 1 and len(instances[0]) == values.size
+    return MaskFile(size, [_encoded(each, size) for each in instances], covers_all, colours)
 
 
-def _instance_values(values: npt.NDArray[Any], what: str) -> list[Any]:
-    """The values that are not zero."""
+def _by_value(values: npt.NDArray[Any], what: str) -> list[Positions]:
+    """The pixels of each value that is not zero, in the order of the values."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise InputError(f"{what} holds values that are not finite; save it as PNG")
-    unique, counts = np.unique(values, return_counts=True)
-    present = unique != 0
-    unique, counts = unique[present], counts[present]
-    if not len(unique):
+    positions = np.flatnonzero(values).astype(np.int32)
+    if not len(positions):
         raise InputError(f"{what} has no pixel that is not zero; mark the instance")
-    if len(unique) > MAX_INSTANCES or _has_soft_edges(unique, counts):
+    labels = values.ravel()[positions]
+    order = np.argsort(labels, kind="stable")
+    labels = labels[order]
+    starts = np.flatnonzero(labels[1:] != labels[:-1]) + 1
+    _check_values(
+        labels[np.append(0, starts)], np.diff(starts, prepend=0, append=len(labels)), what
+    )
+    return np.split(positions[order], starts)
+
+
+def _encoded(positions: Positions, size: tuple[int, int]) -> dict[str, Any]:
+    rows, columns = np.divmod(positions, size[1])
+    x1, y1, x2, y2 = box = (
+        *(int(columns.min()), int(rows.min())),
+        *(int(columns.max()), int(rows.max())),
+    )
+    inside = np.zeros((y2 + 1 - y1, x2 + 1 - x1), dtype=bool)
+    inside[rows - y1, columns - x1] = True
+    return dict(encode(inside, box, size))
+
+
+def _check_values(values: npt.NDArray[Any], counts: npt.NDArray[np.int64], what: str) -> None:
+    """Refuse what looks like a photograph, or a mask with soft edges.
+
+    Args:
+        values: Those that are not zero, in order.
+        counts: Pixels of each.
+        what: Which mask it is, for messages.
+    """
+    if len(values) > MAX_INSTANCES or _has_soft_edges(values, counts):
         raise InputError(
-            f"{what} has {len(unique)} values from {unique[0]:g} to {unique[-1]:g}, like a "
+            f"{what} has {len(values)} values from {values[0]:g} to {values[-1]:g}, like a "
             "photograph or a mask with soft edges; save 0 and 255 alone, or number its instances "
             "from 1 on"
         )
-    return list(unique)
 
 
 def _has_soft_edges(values: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> bool:
