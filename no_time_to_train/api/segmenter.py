@@ -16,7 +16,7 @@ from no_time_to_train.api.building import (
     LOADING,
     PictureSettings,
     build_parts,
-    preset_config,
+    build_presets,
 )
 from no_time_to_train.api.class_memory import ClassMemory
 from no_time_to_train.api.drawing import MaskDrawing
@@ -88,11 +88,12 @@ class FewShotSegmenter(ClassMemory):
             encoder_checkpoint: Its weights; `download` lets timm fetch them.
             encoder_image_size: Side of its square input in pixels, by default its own.
             device: As for `from_settings`.
+
+        Raises:
+            InputError: An argument is of another kind, or as by `from_settings`.
         """
-        config = preset_config(
-            sam2, sam2_checkpoint, encoder, encoder_checkpoint, encoder_image_size
-        )
-        return cls.from_settings(config, device=device)
+        networks = sam2, sam2_checkpoint, encoder, encoder_checkpoint, encoder_image_size
+        return cls(*build_presets(*networks, device))
 
     @classmethod
     def from_config(cls, *paths: str | Path, device: str | None = None) -> FewShotSegmenter:

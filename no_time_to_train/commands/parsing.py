@@ -76,7 +76,9 @@ def add_flags(parser: ArgumentParser) -> None:
         help="Memory checkpoint to write (fill_memory, postprocess_memory).",
     )
     parser.add_argument(
-        "--export_result", type=str, help="COCO results list to write, FILE.json (test)."
+        "--export_result",
+        type=str,
+        help="COCO results list to write, FILE.json, or a table of instances, FILE.csv (test).",
     )
     parser.add_argument(
         "--report",

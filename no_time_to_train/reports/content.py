@@ -49,6 +49,8 @@ class BarTable:
     """Of the column of counts, where there is one."""
     columns: Sequence[str]
     rows: Sequence[BarRow]
+    has_values: bool = True
+    """Whether the numbers stand beside the bars."""
     left_out: int = 0
     """Rows beyond the limit."""
 
