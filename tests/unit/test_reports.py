@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from no_time_to_train.errors import InputError
-from no_time_to_train.reports import from_predict, pictures, write_report
+from no_time_to_train.reports import from_predict, overview, pictures, write_report
 from no_time_to_train.reports import page as page_module
 from tests.unit.html_pages import Page
 from tests.unit.report_runs import HOSTILE, instance, write_predict_run
@@ -138,12 +138,12 @@ def test_large_runs__are_read_up_to_a_limit_that_is_stated(
 ) -> None:
     record = json.loads((run / "run.json").read_text()) | {"instances": 12345}
     (run / "run.json").write_text(json.dumps(record))
-    monkeypatch.setattr(from_predict, "MAX_INSTANCES", 2)
+    monkeypatch.setattr(overview, "MAX_INSTANCES", 2)
     page = page_of(run)
     assert "of the first 2 instances" in page.text
     assert "12,345" in page.text
     assert "b.png" not in page.text
-    monkeypatch.setattr(from_predict, "MAX_INSTANCES", 3)
+    monkeypatch.setattr(overview, "MAX_INSTANCES", 3)
     assert "of the first" not in page_of(run).text
 
 
