@@ -31,6 +31,7 @@ from no_time_to_train.evaluation.coco import evaluate
 from no_time_to_train.output_checks import prepare_outputs
 from no_time_to_train.pl_wrapper.heartbeat import Heartbeat
 from no_time_to_train.pl_wrapper.limits import check_limit, limit_of, samples_to_run
+from no_time_to_train.pl_wrapper.live_bar import LiveBar
 from no_time_to_train.pl_wrapper.resumption import Resumption, unfinished_folder
 from no_time_to_train.pl_wrapper.sam2matcher_pl import Sam2MatcherLightningModel
 from no_time_to_train.pl_wrapper.saved_config import SavedConfig
@@ -40,6 +41,7 @@ from no_time_to_train.pl_wrapper.stages.stage import Command
 from no_time_to_train.pl_wrapper.used_settings import used_settings
 from no_time_to_train.reports import write_test_report
 from no_time_to_train.reports.measured import Measured
+from no_time_to_train.signs_of_life import said_while
 from no_time_to_train.structures import BadImage
 
 logger = logging.getLogger(__name__)
@@ -123,6 +125,7 @@ class NoTimeToTrainCLI(LightningCLI):
     def before_test(self) -> None:
         """Load the memory."""
         end_ranks_together(self.trainer)
+        self.trainer.callbacks.append(LiveBar())  # type: ignore[attr-defined]  # set, not declared
         stage, batch_size = self.model.stage, self.model.data_load_cfgs.batch_size
         check_limit(self.trainer, stage, batch_size)
         self.limited_by = limit_of(self.trainer)
@@ -162,7 +165,8 @@ class NoTimeToTrainCLI(LightningCLI):
         records: Sequence[CocoRecord],
         bad_images: Sequence[BadImage],
     ) -> None:
-        evaluation = evaluate(annotations, category_ids, records)
+        with said_while("measuring accuracy"):
+            evaluation = evaluate(annotations, category_ids, records)
         logger.info("%s", evaluation.text)
         if not self.log_dir:
             return

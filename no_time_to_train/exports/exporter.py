@@ -13,11 +13,12 @@ from no_time_to_train.exports.picture_results import PictureResult
 class Exporter(Protocol):
     """Writes files of pictures as they are done, and those of the whole set at the end."""
 
-    def write_picture(self, result: PictureResult, source: Path) -> None:
+    def write_picture(self, result: PictureResult, output: str, source: Path) -> None:
         """Write what belongs to one picture; once more gives the same files.
 
         Args:
             result: What was found.
+            output: What its files are called, without suffix; see `OutputNames`.
             source: The picture.
 
         Raises:
@@ -36,20 +37,11 @@ class Exporter(Protocol):
         """
 
 
-class Names(Protocol):
-    """What files that are made of pictures are called; `OutputNames`, or what has learnt of it."""
-
-    def of(self, file_name: str, suffix: str = "") -> str:
-        """See `OutputNames.of`."""
-
-
 @dataclass(frozen=True)
 class ExportTarget:
-    """Where an export goes, and what it needs to know of the run."""
+    """Where an export goes, and what it needs to know."""
 
     folder: Path
     """Of this export alone."""
     class_names: Sequence[str]
     """By label."""
-    names: Names
-    """Of the pictures of the run."""

@@ -287,5 +287,6 @@ def test_class_folders__say_why_they_cannot_be_read(
 
 
 def test_find_references__needs_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no folder of references"):
-        find_references(tmp_path / "nowhere")
+    for name in ("nowhere", "x" * 5000):
+        with pytest.raises(InputError, match="there is no folder of references"):
+            find_references(tmp_path / name)

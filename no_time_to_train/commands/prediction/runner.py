@@ -110,7 +110,7 @@ def predict_as_first(
             _predict(trainer, module)
     stepwise.describe_kept(None)
     everything = TableResults(plan.kept, Table(job.out, 0, plan.kept.total))
-    for exporter in build_exporters(job, names, plan.names):
+    for exporter in build_exporters(job, names):
         exporter.finish(everything)
     parts = {"networks": built - begun, "memory": filled - built}
     parts["pictures"] = time.monotonic() - filled

@@ -18,7 +18,7 @@ from no_time_to_train.exports.picture_results import picture_result
 from no_time_to_train.pl_wrapper.background_writer import BackgroundWriter
 from no_time_to_train.pl_wrapper.journal import Journal, Payload
 from no_time_to_train.pl_wrapper.prediction.job import PictureEntry
-from no_time_to_train.pl_wrapper.prediction.picture_files import EntryNames, PictureFiles
+from no_time_to_train.pl_wrapper.prediction.picture_files import PictureFiles
 from no_time_to_train.pl_wrapper.resumption import resuming_command
 from no_time_to_train.structures import BadImage, Prediction
 
@@ -61,7 +61,7 @@ class Keeping(Callback):
         size, threshold = target.original_size, self._module.job.threshold
         result = picture_result(prediction, entry.index + 1, picture.file_name, size, threshold)
         assert self._files is not None
-        self._files.write(result, prediction, picture.pixels)
+        self._files.write(entry.output, result, prediction, picture.pixels)
         line = {"bad": None, **_about(entry, picture.stamp), "result": result.to_json()}
         self._append(entry.index, line)
 
@@ -80,9 +80,7 @@ class Keeping(Callback):
         """Open the journal of this rank."""
         module = self._module
         assert module.run_folder is not None
-        self._files = PictureFiles(
-            module.job, module.class_names, EntryNames(module.entries.values())
-        )
+        self._files = PictureFiles(module.job, module.class_names)
         self._journal = Journal(module.run_folder, trainer.global_rank)
         stepwise.describe_kept(self.describe)
         stepwise.begin()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from no_time_to_train.exports.exporter import Exporter, ExportTarget, Names
+from no_time_to_train.exports.exporter import Exporter, ExportTarget
 from no_time_to_train.exports.formats import EXPORTS
 from no_time_to_train.exports.instances_csv import Row, instance_rows
 from no_time_to_train.exports.label_maps import (
@@ -18,7 +18,7 @@ from no_time_to_train.exports.label_maps import (
     write_label_map,
 )
 from no_time_to_train.exports.picture_results import PictureResult
-from no_time_to_train.pl_wrapper.prediction.job import Job, PictureEntry
+from no_time_to_train.pl_wrapper.prediction.job import Job
 from no_time_to_train.structures import Prediction
 from no_time_to_train.visualization.captions import found_caption
 from no_time_to_train.visualization.predictions import Instance, draw_instances, save_picture
@@ -36,16 +36,16 @@ class PictureFiles:
     Args:
         job: Says which.
         class_names: By label.
-        names: Of the files that are made of these pictures.
     """
 
-    def __init__(self, job: Job, class_names: Sequence[str], names: Names) -> None:
-        self._job, self._class_names, self._names = job, class_names, names
+    def __init__(self, job: Job, class_names: Sequence[str]) -> None:
+        self._job, self._class_names = job, class_names
         self._out, self._wanted = job.out, job.files
-        self._exporters = build_exporters(job, class_names, names)
+        self._exporters = build_exporters(job, class_names)
 
     def write(
         self,
+        output: str,
         result: PictureResult,
         prediction: Prediction,
         pixels: npt.NDArray[np.uint8] | None,
@@ -53,6 +53,7 @@ class PictureFiles:
         """Write all of them.
 
         Args:
+            output: What they are called, without suffix.
             result: What counts as found.
             prediction: What it was made of, best first.
             pixels: (H, W, 3) RGB, where something is drawn over it.
@@ -60,7 +61,6 @@ class PictureFiles:
         Raises:
             InputError: A file cannot be written.
         """
-        output = self._names.of(result.file_name)
         write_label_map(self._out / MASKS / f"{output}.png", result)
         if self._wanted.instances:
             write_instance_masks(self._out / INSTANCES / output, result, self._class_names)
@@ -68,7 +68,7 @@ class PictureFiles:
             drawn = self._draw(pixels, result, prediction)
             save_picture(self._out / OVERLAYS / f"{output}.jpg", drawn, is_result=False)
         for exporter in self._exporters:
-            exporter.write_picture(result, self._job.root / result.file_name)
+            exporter.write_picture(result, output, self._job.root / result.file_name)
 
     def remove(self, output: str) -> None:
         """Remove those of an earlier run that are there."""
@@ -91,29 +91,14 @@ class PictureFiles:
         return draw_instances(pixels, instances, self._class_names, by, empty_note=note)
 
 
-def build_exporters(job: Job, class_names: Sequence[str], names: Names) -> list[Exporter]:
+def build_exporters(job: Job, class_names: Sequence[str]) -> list[Exporter]:
     """What writes the further formats that are wanted, each into a folder of its name.
 
     Args:
         job: Says which.
         class_names: By label.
-        names: Of the files that are made of the pictures.
     """
-    return [
-        EXPORTS[each](ExportTarget(job.out / each, class_names, names))
-        for each in job.files.exports
-    ]
-
-
-class EntryNames:
-    """The names that rank 0 has given to the files of this rank's pictures."""
-
-    def __init__(self, entries: Iterable[PictureEntry]) -> None:
-        self._outputs = {entry.file_name: entry.output for entry in entries}
-
-    def of(self, file_name: str, suffix: str = "") -> str:
-        """What a file of a picture is called."""
-        return f"{self._outputs[file_name]}{suffix}"
+    return [EXPORTS[each](ExportTarget(job.out / each, class_names)) for each in job.files.exports]
 
 
 def _drawable(result: PictureResult, prediction: Prediction) -> list[Instance]:
