@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -410,6 +412,30 @@ def occupy() -> None:
 
 def as_file() -> None:
     Path("out").write_text("mine")
+
+
+def test_walk_through__runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs/custom_data.md").read_text()
+    lines = re.findall(r"^```bash\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)[0].splitlines()
+    assert len(lines) == 3
+    for name in ("photos", "configs", "demo_models"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        program, *words = shlex.split(line)
+        assert program == "no-time-to-train"
+        outcome = run_command(*words)
+        assert outcome.code == 0, outcome.err
+    results = read("found/results.json")
+    coins = next(i["id"] for i in results["images"] if i["file_name"] == "coins_bottom.png")
+    names = {category["id"]: category["name"] for category in results["categories"]}
+    found = [names[a["category_id"]] for a in results["annotations"] if a["image_id"] == coins]
+    assert found.count("coin") >= 10
+    again = read("coins/results.json")["annotations"]
+    assert len(again) == len(found)
+    for name in ("found/report.html", "found/memory.html", "found/instances.csv"):
+        assert Path(name).stat().st_size > 1000, name
+    assert Path("coins/labelme/coins_bottom.json").is_file()
 
 
 REFUSED: dict[str, tuple[list[str], Callable[[], None], list[str]]] = {
