@@ -52,6 +52,11 @@ COMMANDS = {
         "no_time_to_train.commands.summary",
         "Show every evaluated run below some folders as tables, beside the published numbers.",
     ),
+    "app": Command(
+        "no_time_to_train.commands.app",
+        "Serve a page to try it on in a browser: click on examples, drop pictures, see what is "
+        "found.",
+    ),
     "weights": Command(
         "no_time_to_train.commands.weights",
         "List the published weights of SAM 2 and DINOv2, and download those that are named.",
