@@ -14,6 +14,7 @@ import yaml
 
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import check_regular_file
+from no_time_to_train.setting_paths import with_paths_beside
 
 MAX_BYTES = 1_000_000
 """Largest file; published ones have 2,000 bytes."""
@@ -28,6 +29,8 @@ NAMES = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 def read_config(path: str | Path) -> str:
     """Read the text of a settings file and check that it can be parsed.
+
+    Its relative paths are found from the current folder or else from its own; the text says where.
 
     Raises:
         InputError: It is missing, no text in UTF-8, no YAML, or more than settings can be.
@@ -46,7 +49,7 @@ def read_config(path: str | Path) -> str:
         ) from None
     except yaml.YAMLError as error:
         raise InputError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
-    return text
+    return with_paths_beside(text, path)
 
 
 def load_config(path: str | Path) -> dict[str, Any]:

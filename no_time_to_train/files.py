@@ -254,3 +254,22 @@ def _lock(descriptor: int) -> None:
     """Keep a new file from being taken for a leftover; some file systems have no locks."""
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def link(source: Path, target: Path) -> bool:
+    """Make a link, relative so that the data set can be moved; False where there can be none.
+
+    Args:
+        source: A file or folder.
+        target: The link.
+    """
+    path = os.path.relpath(source.resolve(), target.parent.resolve())
+    try:
+        if target.is_symlink():
+            target.unlink()
+        target.symlink_to(path)
+    except FileExistsError:
+        return True  # another run has just made it
+    except OSError:
+        return False
+    return True

@@ -9,12 +9,12 @@ import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
-from no_time_to_train.config import ModelConfig
-from no_time_to_train.errors import InputError
+from no_time_to_train.config import ColourBy, ModelConfig
+from no_time_to_train.errors import InputError, listed
 
 
 def check_name(name: Any) -> str:
@@ -44,6 +44,13 @@ def check_side(side: Any, argument: str) -> None:
         raise InputError(f"{argument} is {shown(side)}; give a number of pixels")
 
 
+def check_count(count: Any, argument: str) -> int:
+    """A number of things, 1 at least."""
+    if not is_id(count) or count < 1:
+        raise InputError(f"{argument} is {shown(count)}; give a whole number from 1 on")
+    return int(count)
+
+
 def check_path(path: Any, argument: str = "path") -> Path:
     """A path in either of its forms."""
     if not isinstance(path, str | Path) or not str(path):
@@ -65,12 +72,39 @@ def check_image_id(image_id: Any) -> int | str:
     return int(image_id)
 
 
-def check_threshold(threshold: Any) -> float:
+def check_score(score: Any, argument: str) -> float:
     """A score to compare with."""
-    number = isinstance(threshold, Real) and not isinstance(threshold, bool)
-    if not number or math.isnan(threshold):
-        raise InputError(f"threshold is {shown(threshold)}; give a number, such as 0.5")
-    return float(threshold)
+    number = isinstance(score, Real) and not isinstance(score, bool)
+    if not number or math.isnan(score):
+        raise InputError(f"{argument} is {shown(score)}; give a number, such as 0.5")
+    return float(score)
+
+
+def check_wanted_names(names: Any, class_names: Sequence[str]) -> Sequence[str]:
+    """One name of a class, or several."""
+    try:
+        wanted = [names] if isinstance(names, str) else list(names)
+    except TypeError:
+        raise InputError(f"names is {shown(names)}; give names of classes") from None
+    for name in wanted:
+        check_class(name, class_names, "names holds")
+    return wanted
+
+
+def check_class(name: Any, class_names: Sequence[str], said: str = "name is") -> str:
+    """The name of a class that there is."""
+    if not isinstance(name, str) or name not in class_names:
+        there = f"the classes are {listed(class_names)}" if class_names else "there are no classes"
+        raise InputError(f"{said} {shown(name)}, but {there}")
+    return name
+
+
+def check_colour_by(colour_by: Any) -> ColourBy:
+    """What gets a colour of its own."""
+    if colour_by not in get_args(ColourBy):
+        raise InputError(f"colour_by is {shown(colour_by)}; give 'class' or 'instance'")
+    choice: ColourBy = colour_by
+    return choice
 
 
 def check_category_ids(ids: Any, classes: int) -> Sequence[int]:

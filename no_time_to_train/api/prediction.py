@@ -2,34 +2,197 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import io
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from operator import index
+from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image
+from torch import Tensor
 
-from no_time_to_train.api.arguments import check_category_ids, check_image_id, check_threshold
-from no_time_to_train.coco.results import CocoRecord, to_records
+from no_time_to_train.api.arguments import (
+    check_category_ids,
+    check_colour_by,
+    check_image_id,
+    check_path,
+    check_score,
+    check_wanted_names,
+)
+from no_time_to_train.api.rows import chosen_rows
+from no_time_to_train.coco.boxes import xywh_to_xyxy, xyxy_to_xywh
+from no_time_to_train.coco.results import CocoRecord
+from no_time_to_train.config import ColourBy
+from no_time_to_train.exports.instances_csv import instance_rows, write_csv
+from no_time_to_train.exports.picture_results import FoundInstance, PictureResult, picture_result
 from no_time_to_train.structures import Prediction
+from no_time_to_train.visualization.captions import found_caption
 from no_time_to_train.visualization.predictions import Instance, draw_instances
 
 
 @dataclass(frozen=True)
-class ImagePrediction(Prediction):
-    """The instances found in one image, with the image and the names of the classes."""
+class ImageInstance(FoundInstance):
+    """One object found in an image."""
 
+    name: str
+    """Of its class."""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """(x1, y1, x2, y2) in pixels: first and last column and row of the mask."""
+        left, top, right, bottom = xywh_to_xyxy(self.bbox)
+        return left, top, right - 1, bottom - 1
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePrediction:
+    """The instances found in one image, best first, with the image and the names of the classes.
+
+    It has a length, gives an `ImageInstance` for a number and for each turn of a loop, and another
+    prediction for a slice, a mask or a list of numbers. Masks are kept as run lengths.
+    """
+
+    instances: tuple[ImageInstance, ...]
     image: npt.NDArray[np.uint8]
     """(H, W, 3) RGB."""
-    class_names: Sequence[str]
+    class_names: tuple[str, ...]
     """By label."""
-    threshold: float = 0.5
-    """Lowest score that `draw` shows unless it is told another."""
+    thresholds: tuple[float, ...]
+    """By label: the lowest score that `draw` and `above` take unless they are told another."""
+    source: Path | None = None
+    """The file of the image, if it was given as one."""
+    colour_by: ColourBy = "class"
+    """What `draw` gives a colour of its own, unless it is told another."""
+
+    @classmethod
+    def of(
+        cls,
+        prediction: Prediction,
+        image: npt.NDArray[np.uint8],
+        class_names: Sequence[str],
+        thresholds: Sequence[float],
+        source: Path | None = None,
+        colour_by: ColourBy = "class",
+    ) -> ImagePrediction:
+        """Compress what was found in an image.
+
+        Args:
+            prediction: Best first.
+            image: (H, W, 3) RGB.
+            class_names: By label.
+            thresholds: By label.
+            source: The file of the image.
+            colour_by: What gets a colour of its own by default.
+        """
+        result = picture_result(prediction, 1, "", (image.shape[0], image.shape[1]), -math.inf)
+        names = tuple(class_names)
+        instances = [
+            ImageInstance(**vars(each), name=names[each.label]) for each in result.instances
+        ]
+        return cls(tuple(instances), image, names, tuple(thresholds), source, colour_by)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the image in pixels."""
+        return self.image.shape[0], self.image.shape[1]
 
     @property
     def names(self) -> list[str]:
         """Class name of each instance."""
-        return [self.class_names[label] for label in self.labels.tolist()]
+        return [each.name for each in self.instances]
+
+    @property
+    def boxes(self) -> Tensor:
+        """(M, 4) int64 (x1, y1, x2, y2): first and last pixel column and row of each mask."""
+        return torch.tensor([each.box for each in self.instances], dtype=torch.int64).view(-1, 4)
+
+    @property
+    def scores(self) -> Tensor:
+        """(M,) float32 in [0, 1]."""
+        return torch.tensor([each.score for each in self.instances], dtype=torch.float32)
+
+    @property
+    def labels(self) -> Tensor:
+        """(M,) int64 class index."""
+        return torch.tensor([each.label for each in self.instances], dtype=torch.int64)
+
+    @property
+    def masks(self) -> Tensor:
+        """(M, H, W) bool at the image's size, all of them decoded anew at each access.
+
+        Of a large image they take hundreds of megabytes; a loop over the prediction decodes one at
+        a time.
+        """
+        masks = torch.zeros(len(self), *self.size, dtype=torch.bool)
+        for mask, instance in zip(masks, self.instances, strict=True):
+            mask.copy_(torch.from_numpy(instance.mask))
+        return masks
+
+    def __len__(self) -> int:
+        return len(self.instances)
+
+    def __iter__(self) -> Iterator[ImageInstance]:
+        return iter(self.instances)
+
+    @overload
+    def __getitem__(self, chosen: int) -> ImageInstance: ...
+
+    @overload
+    def __getitem__(self, chosen: slice | npt.ArrayLike | Tensor) -> ImagePrediction: ...
+
+    def __getitem__(self, chosen: Any) -> ImageInstance | ImagePrediction:
+        """One instance, or some of them in the order asked for.
+
+        Args:
+            chosen: A number; or a slice, a mask (M,) or numbers of instances.
+
+        Raises:
+            IndexError: There is no such instance.
+            InputError: It is of another kind.
+        """
+        if isinstance(chosen, slice):
+            return replace(self, instances=self.instances[chosen])
+        if np.ndim(chosen) == 0 and hasattr(chosen, "__index__") and not _is_bool(chosen):
+            return self.instances[index(chosen)]
+        return self._rows(chosen_rows(chosen, len(self)))
+
+    def above(self, threshold: float | None = None) -> ImagePrediction:
+        """Instances with at least this score.
+
+        Args:
+            threshold: For all classes; by default each class has its own, see `thresholds`.
+
+        Raises:
+            InputError: The threshold is no number.
+        """
+        if threshold is not None:
+            return self.filter(min_score=check_score(threshold, "threshold"))
+        return self._rows(
+            [row for row, each in enumerate(self) if each.score >= self.thresholds[each.label]]
+        )
+
+    def filter(
+        self, *, min_score: float | None = None, names: str | Iterable[str] | None = None
+    ) -> ImagePrediction:
+        """Instances with at least this score, of these classes.
+
+        Args:
+            min_score: By default any score counts.
+            names: One class or several; by default any class counts.
+
+        Raises:
+            InputError: The score is no number, or there is no such class.
+        """
+        lowest = -math.inf if min_score is None else check_score(min_score, "min_score")
+        wanted = self.class_names if names is None else check_wanted_names(names, self.class_names)
+        return self._rows(
+            [row for row, each in enumerate(self) if each.score >= lowest and each.name in wanted]
+        )
 
     def to_coco(
         self, image_id: int | str = 0, category_ids: Sequence[int] | None = None
@@ -44,24 +207,79 @@ class ImagePrediction(Prediction):
             InputError: An id is of another type, or there are not as many as classes.
         """
         ids = check_category_ids(category_ids, len(self.class_names))
-        return to_records(self, check_image_id(image_id), ids)
+        image_id = check_image_id(image_id)
+        return [
+            CocoRecord(
+                image_id=image_id,
+                category_id=ids[each.label],
+                bbox=xyxy_to_xywh(each.box),
+                score=each.score,
+                segmentation=each.segmentation,
+            )
+            for each in self
+        ]
 
-    def draw(self, threshold: float | None = None) -> Image.Image:
-        """Draw the instances into the image.
+    def to_result(self, image_id: int = 1, file_name: str | None = None) -> PictureResult:
+        """Put the instances down as the record that the exports of `predict` are made from.
 
         Args:
-            threshold: Lowest score that is drawn; by default that of the configuration.
+            image_id: Of this image among others.
+            file_name: Of this image; by default that of its file.
+        """
+        name = (self.source or Path()).name if file_name is None else file_name
+        best = max((each.score for each in self), default=None)
+        return PictureResult(image_id, name, *self.size, self.instances, len(self), best)
+
+    def to_csv(self, path: str | Path | None = None) -> str | None:
+        """Put the instances down as a table: picture, class, score, box, area.
+
+        Args:
+            path: Of the file, which appears whole or not at all; by default the text is returned.
 
         Raises:
-            InputError: The threshold is no number.
+            InputError: The file cannot be written.
         """
-        min_score = self.threshold if threshold is None else check_threshold(threshold)
-        rows = zip(
-            self.masks, self.boxes.tolist(), self.labels.tolist(), self.scores.tolist(), strict=True
-        )
+        result = self.to_result()
+        rows = instance_rows(result.file_name, result.instances, self.class_names)
+        if path is not None:
+            write_csv(check_path(path), rows)
+            return None
+        text = io.StringIO()
+        write_csv(text, rows)
+        return text.getvalue()
+
+    def draw(
+        self, threshold: float | None = None, colour_by: ColourBy | None = None
+    ) -> Image.Image:
+        """Draw the instances into the image; where there is none, how close the best one is.
+
+        Args:
+            threshold: Lowest score that is drawn; by default each class has its own, which is that
+                of the configuration where none was set.
+            colour_by: `class`, or `instance`, which tells overlapping instances of one class apart;
+                by default that of the configuration.
+
+        Raises:
+            InputError: The threshold is no number, or colours can not be chosen by that.
+        """
+        by = self.colour_by if colour_by is None else check_colour_by(colour_by)
         instances = [
-            Instance(mask.cpu().numpy(), tuple(box), label, score)
-            for mask, box, label, score in rows
-            if score > min_score
+            Instance(each.mask, each.box, each.label, each.score) for each in self.above(threshold)
         ]
-        return Image.fromarray(draw_instances(self.image, instances, self.class_names))
+        note = "" if instances else self._caption(threshold)
+        drawn = draw_instances(self.image, instances, self.class_names, by, empty_note=note)
+        return Image.fromarray(drawn)
+
+    def _caption(self, threshold: float | None) -> str:
+        """Why nothing is drawn."""
+        if threshold is None:  # that of the class which came closest
+            threshold = self.thresholds[self.instances[0].label] if self.instances else 0.0
+        best = max((each.score for each in self), default=None)
+        return found_caption(0, len(self), best, threshold)
+
+    def _rows(self, rows: Iterable[int]) -> ImagePrediction:
+        return replace(self, instances=tuple(self.instances[row] for row in rows))
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_) or getattr(value, "dtype", None) == torch.bool

@@ -4,28 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from itertools import islice
 from pathlib import Path
 from threading import RLock
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from PIL import Image
 from torch import Tensor
 
 from no_time_to_train.api.arguments import (
+    check_class,
     check_config,
+    check_count,
     check_name,
     check_path,
     check_preset,
+    check_score,
     check_side,
     usable_device,
 )
+from no_time_to_train.api.classes import ClassInfo, reference_counts
 from no_time_to_train.api.drawing import MaskDrawing
-from no_time_to_train.api.pictures import Picture, open_picture
+from no_time_to_train.api.examples import ExampleReader, Marks
+from no_time_to_train.api.many import (
+    OnBad,
+    OpenedPicture,
+    Progress,
+    check_many,
+    open_target,
+    read_ahead,
+    segment_in_batches,
+    told,
+)
+from no_time_to_train.api.marks import Mark
+from no_time_to_train.api.pictures import Picture
 from no_time_to_train.api.prediction import ImagePrediction
 from no_time_to_train.config import (
+    ColourBy,
     DataLoadConfig,
     DatasetsConfig,
     EncoderConfig,
@@ -34,11 +48,6 @@ from no_time_to_train.config import (
     Sam2Name,
 )
 from no_time_to_train.dataset.class_splits import class_names as class_names_of
-from no_time_to_train.dataset.crop_boxes import crop_box
-from no_time_to_train.dataset.crops import crop_and_resize
-from no_time_to_train.dataset.images import to_tensor
-from no_time_to_train.dataset.instance_masks import to_mask
-from no_time_to_train.dataset.targets import to_target
 from no_time_to_train.encoders import build_encoder, input_size
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.files import check_regular_file
@@ -82,6 +91,7 @@ class FewShotSegmenter:
         wanted: Sequence[str] | None = None,
         batch_size: int = 1,
         threshold: float = 0.5,
+        colour_by: ColourBy = "class",
     ) -> None:
         """Put the parts together; `from_preset`, `from_config` and `from_settings` build them.
 
@@ -96,23 +106,55 @@ class FewShotSegmenter:
             wanted: Names that classes may have; by default any.
             batch_size: Pictures of `segment_all` that go through the image encoders together.
             threshold: Lowest score that predictions draw by default.
+            colour_by: What predictions give a colour of its own by default.
         """
         self._segmenter = segmenter
-        self._crop_size = crop_size
         self._image_size = image_size
-        self._context_ratio = context_ratio
-        self._references_as_stored = reference_orientation == "stored"
         self._targets_as_stored = target_orientation == "stored"
         self._wanted = wanted
         self._batch_size = batch_size
         self._threshold = threshold
+        self._thresholds: dict[str, float] = {}
+        self._colour_by = colour_by
         self._lock = RLock()
-        self._drawing = MaskDrawing(segmenter.proposer, self._references_as_stored, self._lock)
+        as_stored = reference_orientation == "stored"
+        self._drawing = MaskDrawing(segmenter.proposer, as_stored, self._lock)
+        self._examples = ExampleReader(self._drawing, crop_size, context_ratio, as_stored)
 
     @property
     def class_names(self) -> list[str]:
         """Names by label; a copy, changing it changes no class."""
         return list(self._segmenter.memory.class_names)
+
+    @property
+    def classes(self) -> list[ClassInfo]:
+        """Name, number of examples and threshold of each class, by label."""
+        with self._lock:
+            memory = self._segmenter.memory
+            return [
+                ClassInfo(name, count, self._thresholds.get(name, self._threshold))
+                for name, count in zip(memory.class_names, reference_counts(memory), strict=True)
+            ]
+
+    def set_threshold(self, name: str, threshold: float | None) -> None:
+        """Say from which score on instances of one class are drawn; all are found anyway.
+
+        It holds for later predictions, until the class is forgotten or another memory is loaded; no
+        file keeps it.
+
+        Args:
+            name: Of the class.
+            threshold: None stands for that of the configuration.
+
+        Raises:
+            InputError: There is no such class, or the threshold is no number.
+        """
+        with self._lock:
+            check_class(name, self.class_names)
+            if threshold is None:
+                self._thresholds.pop(name, None)
+            else:
+                self._thresholds[name] = check_score(threshold, "threshold")
 
     @classmethod
     def from_preset(
@@ -213,6 +255,7 @@ class FewShotSegmenter:
             wanted=wanted,
             batch_size=loading.batch_size,
             threshold=config.test.vis_thr,
+            colour_by=config.test.colour_by,
         )
 
     def fresh(self) -> FewShotSegmenter:
@@ -224,23 +267,35 @@ class FewShotSegmenter:
         memory = parts.memory.emptied()
         networks = Segmenter(parts.settings, parts.encoder, parts.proposer, parts.rescore, memory)
         other._segmenter = networks.to(parts.prototypes.device)
+        other._thresholds = {}
         return other
 
     def remember(
-        self, image: Picture, mask: npt.ArrayLike | str | Path | Image.Image, name: str
+        self,
+        image: Picture,
+        mask: Mark | None = None,
+        name: str | None = None,
+        *,
+        polygon: npt.ArrayLike | Sequence[npt.ArrayLike] | None = None,
+        box: npt.ArrayLike | None = None,
     ) -> None:
         """Learn one example; what was finalised has to be finalised again.
+
+        The instance is marked by a mask, a polygon or a box. `mask` takes all three: a picture, or
+        numbers in the shape of the image, are a mask; four numbers are a box, pairs a polygon.
 
         Args:
             image: The picture it is in.
             mask: Of the picture's size, non-zero on the instance: an array (H, W), a PIL image
-                without alpha channel, or the path of one (no JPEG); of colours any may be non-zero.
+                without alpha channel, or the path of one (no JPEG), of whose colours any may be
+                non-zero; or COCO run lengths {"size", "counts"}.
             name: Its class; spaces around it do not count.
+            polygon: [[x, y], ...] or [x, y, x, y, ...] in pixels, or a list of such polygons.
+            box: (x1, y1, x2, y2) in pixels, in which SAM 2 draws the mask, see `draw_mask`.
 
         Raises:
             InputError: An argument is of another kind; the mask has another size than the image, or
-                no pixel; the features are not finite; or the classes were loaded finalised, so that
-                their examples are gone.
+                no pixel; or the features are not finite.
         """
         name = check_name(name)
         if self._wanted is not None and name not in self._wanted:
@@ -248,18 +303,9 @@ class FewShotSegmenter:
                 f"name is {name!r}, which is none of the classes of the configuration "
                 f"({listed(self._wanted)}); change its cat_names or class_split, or the name"
             )
-        as_stored = self._references_as_stored
-        pixels = to_tensor(open_picture(image, as_stored))  # (3, H, W)
-        inside = torch.from_numpy(to_mask(mask, f"the mask of this {name}", as_stored))  # (H, W)
-        if inside.shape != pixels.shape[1:]:
-            raise InputError(
-                f"the mask of this {name} is {tuple(inside.shape)}, but its image is "
-                f"{tuple(pixels.shape[1:])} (height, width); give both the same size"
-            )
-        if not inside.any():
-            raise InputError(f"the mask of this {name} has no pixel; mark the instance")
+        marks = Marks(mask, polygon, box)
         with self._lock:
-            self._learn(*self._crop(pixels, inside), name)
+            self._learn(*self._examples.read(image, marks, f"the mask of this {name}"), name)
 
     def _learn(self, crop: Tensor, mask: Tensor, name: str) -> None:
         memory = self._segmenter.memory
@@ -270,13 +316,6 @@ class FewShotSegmenter:
         self._segmenter.remember([Reference(crop, mask, index, slot, 0, slot, source)])
         if index == len(names):
             names.append(name)
-
-    def _crop(self, pixels: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-        rows, columns = inside.any(dim=1).nonzero(), inside.any(dim=0).nonzero()
-        x, y = int(columns[0]), int(rows[0])
-        bbox = (x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
-        box = crop_box(bbox, self._context_ratio, *inside.shape)
-        return crop_and_resize(pixels, inside, box, self._crop_size)
 
     def draw_mask(
         self,
@@ -309,7 +348,11 @@ class FewShotSegmenter:
     def forget(self) -> None:
         """Go back to knowing no class; the networks stay."""
         with self._lock:
-            self._segmenter.set_memory(self._segmenter.memory.emptied())
+            self._set_memory(self._segmenter.memory.emptied())
+
+    def _set_memory(self, memory: Memory) -> None:
+        self._segmenter.set_memory(memory)
+        self._thresholds.clear()
 
     def finalise(self) -> None:
         """Make classes of the examples; more may be remembered later, and this repeated.
@@ -332,37 +375,70 @@ class FewShotSegmenter:
             InputError: The classes were not finalised or loaded, or an example was remembered
                 since.
         """
-        (found,) = self._segment([image])
+        (found,) = self._segment([self._open(image)])
         return found
 
-    def segment_all(self, images: Iterable[Picture]) -> Iterator[ImagePrediction]:
-        """Find every instance in each of many pictures, which go through the networks in batches.
+    def _open(self, image: Picture) -> OpenedPicture:
+        return open_target(image, self._targets_as_stored, self._image_size)
+
+    def _segment(self, pictures: Sequence[OpenedPicture]) -> list[ImagePrediction]:
+        if not pictures:
+            return []
+        with self._lock:
+            predictions = self._segmenter.segment([each.target for each in pictures])
+            classes = self.classes
+        names, thresholds = [each.name for each in classes], [each.threshold for each in classes]
+        return [
+            ImagePrediction.of(
+                found,
+                np.asarray(each.picture),
+                names,
+                thresholds,
+                each.source,
+                self._colour_by,
+            )
+            for found, each in zip(predictions, pictures, strict=True)
+        ]
+
+    def segment_many(
+        self,
+        images: Iterable[Picture],
+        batch_size: int | None = None,
+        progress: Progress = False,
+        on_bad: OnBad = "raise",
+    ) -> Iterator[ImagePrediction]:
+        """Find every instance in each of many pictures, giving each prediction as it is found.
+
+        The next pictures are read by threads while the networks run. Nothing but the pictures under
+        way is held; a prediction knows the file it is of, see `ImagePrediction.source`.
 
         Args:
-            images: The pictures to search.
+            images: The pictures to search; they may come from a generator.
+            batch_size: Pictures that go through the image encoders together; by default that of the
+                configuration.
+            progress: True shows a bar with pictures a second; a function is called with the number
+                of pictures done and that of all, or None where it is not known.
+            on_bad: `raise` ends at a picture that cannot be read, after the predictions of those
+                before it; `skip` leaves it out, with a warning in the log.
 
         Raises:
-            InputError: As by `segment`.
+            InputError: As by `segment`, or an argument is of another kind.
         """
-        remaining = iter(images)
-        while batch := list(islice(remaining, self._batch_size)):
-            yield from self._segment(batch)
+        size = self._batch_size if batch_size is None else check_count(batch_size, "batch_size")
+        check_many(images, progress, on_bad)
+        self._segmenter.memory.check_finalised()
+        return self._segment_many(images, size, progress, on_bad)
 
-    def _segment(self, images: Sequence[Picture]) -> list[ImagePrediction]:
-        pictures = [open_picture(image, self._targets_as_stored) for image in images]
-        targets = [to_target(picture, self._image_size) for picture in pictures]
-        with self._lock:
-            predictions = self._segmenter.segment(targets)
-            names = tuple(self.class_names)
-        return [
-            ImagePrediction(
-                **vars(found.cpu()),
-                image=np.asarray(picture),
-                class_names=names,
-                threshold=self._threshold,
-            )
-            for found, picture in zip(predictions, pictures, strict=True)
-        ]
+    def _segment_many(
+        self, images: Iterable[Picture], batch_size: int, progress: Progress, on_bad: OnBad
+    ) -> Iterator[ImagePrediction]:
+        pictures = read_ahead(images, self._open, 2 * batch_size)
+        with told(progress, images) as done:
+            yield from segment_in_batches(pictures, self._segment, batch_size, on_bad, done)
+
+    def segment_all(self, images: Iterable[Picture]) -> Iterator[ImagePrediction]:
+        """The same as `segment_many(images)`."""
+        return self.segment_many(images)
 
     def save(self, path: str | Path) -> None:
         """Store the memory, finalised where it is; the command line reads it too.
@@ -393,4 +469,4 @@ class FewShotSegmenter:
         file.check_width(segmenter.memory.encoder.name, segmenter.encoder.width)
         memory.class_names = memory.class_names or [f"class {i}" for i in range(file.size.classes)]
         with self._lock:
-            segmenter.set_memory(memory)
+            self._set_memory(memory)

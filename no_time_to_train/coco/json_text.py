@@ -10,8 +10,12 @@ from typing import Any
 from no_time_to_train.errors import InputError
 
 
-def load_json(path: Path) -> Any:
+def load_json(path: Path, form: str = "COCO") -> Any:
     """The parsed document, whatever it holds.
+
+    Args:
+        path: The file.
+        form: What it should be a json of, for messages.
 
     Raises:
         InputError: The file is missing or no json; the message is the second half of a sentence.
@@ -19,23 +23,23 @@ def load_json(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise InputError("there is no such file; check the path to the COCO json") from None
+        raise InputError(f"there is no such file; check the path to the {form} json") from None
     except UnicodeDecodeError:
-        raise InputError("not a json file but a binary one; expected COCO annotations") from None
+        raise InputError(f"not a json file but a binary one; expected {form} annotations") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read ({error}); expected a COCO json file") from None
+        raise InputError(f"cannot be read ({error}); expected a {form} json file") from None
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(_why_not_json(error)) from None
+        raise InputError(_why_not_json(error, form)) from None
     except (RecursionError, ValueError):
-        raise InputError("not a COCO json: its values nest too deep or are too long") from None
+        raise InputError(f"not a {form} json: its values nest too deep or are too long") from None
 
 
-def _why_not_json(error: json.JSONDecodeError) -> str:
+def _why_not_json(error: json.JSONDecodeError, form: str) -> str:
     length = len(error.doc.rstrip())
     if length == 0:
-        return "the file is empty; expected annotations in COCO format"
+        return f"the file is empty; expected annotations in {form} format"
     # A literal such as `false` that is cut off is reported at its beginning.
     at_the_end = error.pos >= length - len("false") or error.msg.startswith("Unterminated string")
     if at_the_end and _is_open(error.doc):
@@ -46,7 +50,7 @@ def _why_not_json(error: json.JSONDecodeError) -> str:
     reason = "a comma before a closing bracket" if comma else error.msg
     return (
         f"not valid json at line {error.lineno}, column {error.colno} ({reason}); "
-        "expected annotations in COCO format"
+        f"expected annotations in {form} format"
     )
 
 

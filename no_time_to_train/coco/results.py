@@ -8,25 +8,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-import numpy as np
-from pycocotools import mask as rle_codec
-
 from no_time_to_train.coco.boxes import xyxy_to_xywh
+from no_time_to_train.coco.run_lengths import CompressedRle as CompressedRle
+from no_time_to_train.coco.run_lengths import encode
 from no_time_to_train.files import atomic_write
 
 if TYPE_CHECKING:  # torch takes seconds to import, and readers of records do without it
-    from torch import Tensor
-
     from no_time_to_train.structures import Prediction
 
 logger = logging.getLogger(__name__)
-
-
-class CompressedRle(TypedDict):
-    """A mask as COCO run-length code."""
-
-    size: list[int]  # [height, width] in pixels
-    counts: str
 
 
 class CocoBox(TypedDict):
@@ -63,7 +53,6 @@ def to_records(
         prediction.labels.tolist(),
         prediction.boxes.tolist(),
         prediction.scores.tolist(),
-        _encode(prediction.masks),
         strict=True,
     )
     return [
@@ -72,17 +61,18 @@ def to_records(
             category_id=category_ids[label],
             bbox=xyxy_to_xywh(box),
             score=score,
-            segmentation=rle,
+            segmentation=run_lengths(prediction, row),
         )
-        for label, box, score, rle in rows
+        for row, (label, box, score) in enumerate(rows)
     ]
 
 
-def _encode(masks: Tensor) -> list[CompressedRle]:
-    """Run-length code of boolean masks, (M, H, W)."""
-    columns = masks.cpu().numpy().transpose(1, 2, 0)  # (H, W, M)
-    rles = rle_codec.encode(np.asfortranarray(columns, dtype=np.uint8))
-    return [CompressedRle(size=rle["size"], counts=rle["counts"].decode()) for rle in rles]
+def run_lengths(prediction: Prediction, row: int) -> CompressedRle:
+    """Run-length code of one mask; no more than the part in its box leaves the GPU."""
+    x1, y1, x2, y2 = prediction.boxes[row].tolist()
+    mask = prediction.masks[row]  # (H, W)
+    inside = mask[y1 : y2 + 1, x1 : x2 + 1].cpu().numpy()  # (h, w)
+    return encode(inside, (x1, y1, x2, y2), (mask.shape[0], mask.shape[1]))
 
 
 def warn_if_all_below(records: Sequence[CocoRecord], threshold: float) -> None:

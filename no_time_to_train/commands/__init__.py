@@ -30,6 +30,11 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "predict": Command(
+        "no_time_to_train.commands.predict",
+        "Find and segment every instance in any folder of pictures, from a few marked examples or "
+        "a memory.",
+    ),
     "check": Command(
         "no_time_to_train.commands.check",
         "Look at what a `test` with the same arguments will read, write and take, and list all "
@@ -52,10 +57,16 @@ COMMANDS = {
         "no_time_to_train.commands.summary",
         "Show every evaluated run below some folders as tables, beside the published numbers.",
     ),
+<<<<<<< HEAD
     "app": Command(
         "no_time_to_train.commands.app",
         "Serve a page to try it on in a browser: click on examples, drop pictures, see what is "
         "found.",
+=======
+    "report": Command(
+        "no_time_to_train.commands.report",
+        "Write a page about each of some finished runs: what ran, numbers, pictures.",
+>>>>>>> main
     ),
     "weights": Command(
         "no_time_to_train.commands.weights",
@@ -90,11 +101,13 @@ def main(arguments: list[str] | None = None) -> None:
 def user_message(error: BaseException | None) -> str | None:
     """What an InputError says, also where a library or a worker process has wrapped it."""
     from no_time_to_train.files import WRITE_FAILURES
+    from no_time_to_train.setting_paths import also_looked_for
 
     while error is not None:
         if isinstance(error, InputError):
             # torch re-raises a worker's error with the traceback as text in front of the sentence.
-            return " ".join(str(error).rpartition("InputError: ")[2].split())
+            sentence = " ".join(str(error).rpartition("InputError: ")[2].split())
+            return sentence + also_looked_for(sentence)
         if isinstance(error, OSError) and error.errno in WRITE_FAILURES:
             what = error.filename or "a file of this run"
             return f"{what} cannot be written ({error.strerror}); make room or choose another place"

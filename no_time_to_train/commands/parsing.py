@@ -16,7 +16,7 @@ from jsonargparse import (
 )
 from jsonargparse.typing import register_type
 
-from no_time_to_train import config_files
+from no_time_to_train import config_files, setting_paths
 from no_time_to_train.commands import ABOUT, COMMANDS, USAGE
 from no_time_to_train.commands.messages import describe, explain, shortened
 from no_time_to_train.config import ClassNames, OnBadImage, read_class_names
@@ -131,7 +131,9 @@ class OneLineParser(ArgumentParser):
             self.file = None
 
     def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:
-        """Read settings; an empty file changes none."""
+        """Read settings; an empty file changes none, and paths may stand beside their file."""
+        if self.file is not None:
+            content = self.texts[self.file]
         empty = self.file is not None and config_files.safe_load(content) is None
         config: Namespace = super().parse_string("{}" if empty else content, *args, **kwargs)
         return config
@@ -139,6 +141,7 @@ class OneLineParser(ArgumentParser):
     def parse_args(self, *args: Any, **kwargs: Any) -> Namespace:  # type: ignore[override]
         """Read arguments; whatever breaks in a library over one of them is said in a sentence."""
         self.texts.clear()
+        setting_paths.forget_places()
         try:
             return super().parse_args(*args, **kwargs)
         except Exception as error:

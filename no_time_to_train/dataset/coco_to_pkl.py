@@ -15,7 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from no_time_to_train.coco.annotations import CocoAnnotations, Id
-from no_time_to_train.dataset.reference_set import ReferencePick, write_reference_set
+from no_time_to_train.dataset.reference_set import (
+    ReferencePick,
+    tell_references,
+    write_reference_set,
+)
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError
 from no_time_to_train.output_checks import prepare_outputs
@@ -58,15 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
 
     prepare_outputs({"OUT.pkl": options.out_path}, {"IN.json": options.json_file})
-    references = collect_references(CocoAnnotations.read(options.json_file), options.n_shot)
+    annotations = CocoAnnotations.read(options.json_file)
+    references = collect_references(annotations, options.n_shot)
     if not references:
         raise InputError(f"{options.json_file} has no annotations; there is nothing to refer to")
     write_reference_set(options.out_path, references)
-    counts = sorted({len(picks) for picks in references.values()})
-    per_class = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-    logger.info(
-        "%s: %d classes with %s references each", options.out_path, len(references), per_class
-    )
+    names = {category.id: category.name for category in annotations.categories}
+    logger.info("%s: %s", options.out_path, tell_references(references, names))
 
 
 if __name__ == "__main__":

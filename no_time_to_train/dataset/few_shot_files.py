@@ -29,7 +29,11 @@ from no_time_to_train.dataset.class_splits import (
     split_names,
     wanted_categories,
 )
-from no_time_to_train.dataset.reference_set import ReferencePick, write_reference_set
+from no_time_to_train.dataset.reference_set import (
+    ReferencePick,
+    tell_references,
+    write_reference_set,
+)
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError, listed, naming
 from no_time_to_train.files import check_regular_file
@@ -218,15 +222,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     categories = wanted_categories(annotations, options.dataset, None)
     references = files.references(annotations, categories, options.n_shot)
     write_reference_set(options.out_path, references)
-    count = sum(map(len, references.values()))
-    logger.info(
-        "%s: %d references of %d classes, from %s and %s",
-        options.out_path,
-        count,
-        len(references),
-        options.folder,
-        annotations.path,
-    )
+    told = tell_references(references, {category.id: category.name for category in categories})
+    origins = options.folder, annotations.path
+    logger.info("%s: %s; from %s and %s", options.out_path, told, *origins)
 
 
 def _parser() -> argparse.ArgumentParser:

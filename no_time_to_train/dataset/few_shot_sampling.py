@@ -31,7 +31,11 @@ from no_time_to_train.dataset.class_splits import (
     missing_names,
     split_names,
 )
-from no_time_to_train.dataset.reference_set import ReferencePick, write_reference_set
+from no_time_to_train.dataset.reference_set import (
+    ReferencePick,
+    tell_references,
+    write_reference_set,
+)
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.output_checks import prepare_outputs
@@ -161,14 +165,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.plot:
         _plot(annotations, references, options)
     write_reference_set(options.out_path, references)
-    logger.info(
-        "%s: %d classes with %d references each, from %s, seed %d",
-        options.out_path,
-        len(references),
-        options.n_shot,
-        annotations.path,
-        options.seed,
-    )
+    told = tell_references(references, {category.id: category.name for category in categories})
+    origin = annotations.path, options.seed
+    logger.info("%s: %s; from %s, seed %d", options.out_path, told, *origin)
 
 
 def _plot(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import filecmp
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from no_time_to_train.errors import InputError
-from no_time_to_train.files import atomic_write
+from no_time_to_train.files import atomic_write, link
 from no_time_to_train.output_checks import check_writable
 
 IMAGES = ".jpg"
@@ -58,22 +57,3 @@ def _provide(source: Path, target: Path) -> None:
         with atomic_write(target, "wb", is_result=False) as file, source.open("rb") as content:
             shutil.copyfileobj(content, file)
         shutil.copystat(source, target)  # equal times spare the next run the comparison
-
-
-def link(source: Path, target: Path) -> bool:
-    """Make a link, relative so that the data set can be moved; False where there can be none.
-
-    Args:
-        source: A file or folder.
-        target: The link.
-    """
-    path = os.path.relpath(source.resolve(), target.parent.resolve())
-    try:
-        if target.is_symlink():
-            target.unlink()
-        target.symlink_to(path)
-    except FileExistsError:
-        return True  # another run has just made it
-    except OSError:
-        return False
-    return True

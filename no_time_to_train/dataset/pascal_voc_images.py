@@ -13,10 +13,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from no_time_to_train.dataset.image_links import bring_together, images_in, link
+from no_time_to_train.dataset.image_links import bring_together, images_in
 from no_time_to_train.dataset.pascal_voc import years_of
 from no_time_to_train.dataset.script_entry import run_script
 from no_time_to_train.errors import InputError
+from no_time_to_train.files import link
 
 NAME = "allimages"
 

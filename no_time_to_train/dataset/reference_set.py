@@ -18,7 +18,7 @@ from reprlib import repr as brief
 from typing import Any, NoReturn
 
 from no_time_to_train.coco.annotations import Id
-from no_time_to_train.errors import InputError
+from no_time_to_train.errors import InputError, listed
 from no_time_to_train.files import atomic_write, check_regular_file
 
 MAX_BYTES = 100_000_000
@@ -26,6 +26,8 @@ MAX_BYTES = 100_000_000
 MAX_IDS = 10_000_000
 """Most annotation ids, a list counted wherever it is used: a pickle can name one list many times.
 All of COCO train2017 has a tenth of them."""
+MAX_SHOWN = 20
+"""Classes that a message names."""
 
 # Enough for dicts, lists, strings and numbers. Left out with intent: whatever names or calls Python
 # objects, tuples (hashing deeply nested ones overflows the stack), 8-byte lengths.
@@ -45,6 +47,31 @@ class ReferencePick:
 
     img_id: Id
     ann_ids: list[Id]
+
+
+def tell_references(
+    references: Mapping[int, Sequence[ReferencePick]], names: Mapping[int, str]
+) -> str:
+    """Say how many references each class has, and how many where some are repetitions.
+
+    Args:
+        references: By category id.
+        names: By category id.
+
+    Returns:
+        Such as `3 references of 2 classes: bird 1, boat 2`.
+    """
+    rows = [
+        (names[category], len(picks), len({(pick.img_id, pick.ann_ids[0]) for pick in picks}))
+        for category, picks in references.items()
+    ]
+    counts = [count for _, count, _ in rows]
+    each = f", {counts[0]} each"
+    if len(set(counts)) > 1:
+        each = f": {listed([f'{name} {count}' for name, count, _ in rows], MAX_SHOWN)}"
+    text = f"{sum(counts)} references of {len(rows)} classes{each}"
+    fewer = [f"{name} {different}" for name, count, different in rows if different < count]
+    return f"{text}; without repetitions: {listed(fewer, MAX_SHOWN)}" if fewer else text
 
 
 def read_reference_set(path: str | Path) -> dict[int, list[ReferencePick]]:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from no_time_to_train.coco.results import CompressedRle
-from no_time_to_train.coco.segmentation import from_rle
+from no_time_to_train.coco.boxes import xywh_to_xyxy
+from no_time_to_train.coco.results import run_lengths
+from no_time_to_train.coco.run_lengths import CompressedRle, decode
+from no_time_to_train.coco.segmentation import area
 
 if TYPE_CHECKING:  # torch takes seconds to import, and readers of records do without it
     from no_time_to_train.structures import Prediction
@@ -34,7 +36,8 @@ class FoundInstance:
     @property
     def mask(self) -> NDArray[np.bool_]:
         """(H, W), decoded anew at each call."""
-        return from_rle({**self.segmentation})
+        left, top, right, bottom = xywh_to_xyxy(self.bbox)
+        return decode(self.segmentation, (left, top, right - 1, bottom - 1))
 
 
 @dataclass(frozen=True)
@@ -81,22 +84,19 @@ def picture_result(
         size: (height, width) in pixels.
         threshold: Lowest score that counts.
     """
-    from pycocotools import mask as rle_codec
-
     scores = prediction.scores.tolist()
     kept = [row for row, score in enumerate(scores) if score >= threshold]
     instances = []
-    for row in kept:  # one mask at a time: a large picture has a hundred
-        mask = np.asfortranarray(prediction.masks[row].cpu().numpy(), dtype=np.uint8)
-        rle = rle_codec.encode(mask)
+    for row in kept:
+        rle = run_lengths(prediction, row)
         left, top, right, bottom = prediction.boxes[row].tolist()
         instances.append(
             FoundInstance(
                 label=int(prediction.labels[row]),
                 score=scores[row],
                 bbox=(left, top, right - left + 1, bottom - top + 1),
-                area=int(rle_codec.area(rle)),
-                segmentation=CompressedRle(size=rle["size"], counts=rle["counts"].decode()),
+                area=area({**rle}),
+                segmentation=rle,
             )
         )
     best = max(scores, default=None)

@@ -7,20 +7,22 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from no_time_to_train.config import ModelConfig
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.memory.description import UNFINISHED, EncoderSpec
-from no_time_to_train.memory.statistics import (
-    ClassStatistics,
+from no_time_to_train.memory.references import (
     ReferenceSummary,
-    class_statistics,
     overlapped_patches,
     patch_weights,
     summarise,
 )
+from no_time_to_train.memory.statistics import ClassStatistics, class_statistics
+from no_time_to_train.memory.thumbnails import decode_thumbnail, thumbnail_of
 from no_time_to_train.structures import Reference
 
 logger = logging.getLogger(__name__)
@@ -37,8 +39,8 @@ class Memory:
     """References by class and slot, and the statistics of the classes that they make.
 
     References may arrive in any order, and classes may have different numbers of them. Adding one
-    voids the statistics, until `finalise` makes them anew. A memory that was stored finalised has
-    statistics and no references.
+    voids the statistics of its class, until `finalise` makes them anew. In a memory that was stored
+    finalised, references have lost their patches: see `stored_references.condensed_references`.
 
     Args:
         encoder: What makes the features; None where it is not known.
@@ -59,7 +61,6 @@ class Memory:
         self.class_names = list(class_names)
         self.shots = shots
         self.max_patches = max_patches
-        self._statistics: ClassStatistics | None = None
         self.set_references({})
 
     @classmethod
@@ -106,14 +107,35 @@ class Memory:
         assert self._statistics is not None
         return self._statistics
 
-    def set_references(self, references: Mapping[tuple[int, int], ReferenceSummary]) -> None:
-        """Hold these references, by class index and slot, and no others; they are not copied."""
+    @property
+    def thumbnails(self) -> list[list[NDArray[np.uint8] | None]]:
+        """Pictures of the references of every class; None for one that has none.
+
+        Each is (T, T, 4): the crop in RGB, and the mask as alpha.
+        """
+        return [[decode_thumbnail(each.thumbnail) for each in own] for own in self.by_class()]
+
+    def set_references(
+        self,
+        references: Mapping[tuple[int, int], ReferenceSummary],
+        statistics: ClassStatistics | None = None,
+    ) -> None:
+        """Hold these references and no others.
+
+        Args:
+            references: By class index and slot; they are not copied.
+            statistics: What was made of all of them, if it was.
+        """
         self.references = dict(references)
         self._arena = Arena()
+        self._set_statistics(statistics)
 
-    def set_statistics(self, statistics: ClassStatistics) -> None:
-        """Hold these classes, of which there are no references."""
+    def _set_statistics(self, statistics: ClassStatistics | None) -> None:
         self._statistics = statistics
+        count = len(statistics.counts) if statistics else 0
+        self._finalised = {
+            index: statistics.of_class(index) for index in range(count) if statistics
+        }
 
     def remember(self, reference: Reference, features: Tensor) -> None:
         """Keep what the later stages need of one reference (stage 1).
@@ -129,18 +151,11 @@ class Memory:
         summary = summarise(features, weights.to(features.device), self.max_patches)
         if not summary.is_finite():
             raise not_finite(reference.source)
+        summary = replace(summary, thumbnail=thumbnail_of(reference))
         self.add(reference.class_index, reference.slot, summary)
 
     def add(self, class_index: int, slot: int, summary: ReferenceSummary) -> None:
-        """Copy one reference into its place; the same place again replaces it.
-
-        Raises:
-            InputError: The references of its classes are gone.
-        """
-        if self.is_finalised and not self.references:
-            raise InputError(
-                "a memory that was saved after finalise() cannot learn; start a new one"
-            )
+        """Copy one reference into its place; the same place again replaces it."""
         self.references[class_index, slot] = replace(
             summary,
             mean=self._arena.keep(summary.mean),
@@ -148,6 +163,7 @@ class Memory:
             patches=self._arena.keep(summary.patches),
         )
         self._statistics = None
+        self._finalised.pop(class_index, None)
 
     def by_class(self) -> list[list[ReferenceSummary]]:
         """References of every class that has a name or a reference, each in slot order."""
@@ -159,7 +175,7 @@ class Memory:
         return classes
 
     def finalise(self, kmeans_k: int, n_components: int) -> None:
-        """Make classes of the references (stage 2); classes that were stored finalised stay.
+        """Make classes of the references (stage 2); those that are made already stay.
 
         Args:
             kmeans_k: Cluster centres per class, for the pictures.
@@ -169,12 +185,15 @@ class Memory:
             InputError: It holds nothing.
             ValueError: A class has no reference.
         """
-        if self.references:
-            classes = self.by_class()
-            self._report_fewer([len(references) for references in classes])
-            self._statistics = class_statistics(classes, kmeans_k, n_components, self.shots)
-        elif not self.is_finalised:
+        if not self.references:
             raise InputError("there is nothing to finalise; call remember(image, mask, name) first")
+        if self.is_finalised:
+            return
+        classes = self.by_class()
+        self._report_fewer([len(references) for references in classes])
+        self._set_statistics(
+            class_statistics(classes, kmeans_k, n_components, self.shots, self._finalised)
+        )
 
     def _report_fewer(self, counts: Sequence[int]) -> None:
         """Say in one line which classes have fewer references than there are places for."""

@@ -7,13 +7,11 @@ stages read, and no network. Names of tensors that both have mean the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,13 +27,15 @@ from no_time_to_train.memory.description import (
     memory_tensors,
     naming_memory,
 )
-from no_time_to_train.memory.layout import Kind, places_of
+from no_time_to_train.memory.layout import Kind
 from no_time_to_train.memory.paths import check_memory_path
-from no_time_to_train.memory.statistics import (
-    ClassStatistics,
-    ReferenceSummary,
-    padded,
-    summarise,
+from no_time_to_train.memory.statistics import ClassStatistics
+from no_time_to_train.memory.stored_references import (
+    classes_to_tensors,
+    condensed_references,
+    dense_references,
+    filled_references,
+    references_to_tensors,
 )
 
 
@@ -64,12 +64,13 @@ class MemoryFile(MemoryDescription):
         memory.class_names = list(self.class_names)
         memory.shots = self.size.shots
         if self.kind is Kind.FINALISED:
-            memory.set_statistics(ClassStatistics.from_tensors(self.tensors))
+            statistics = ClassStatistics.from_tensors(self.tensors)
+            memory.set_references(condensed_references(self.tensors, statistics), statistics)
         elif self.kind is Kind.FILLED:
-            memory.set_references(_read_references(self.tensors))
+            memory.set_references(filled_references(self.tensors))
         else:
             with naming_memory(self.path):
-                for place, summary in _summarised(self.tensors, memory.max_patches):
+                for place, summary in dense_references(self.tensors, memory.max_patches):
                     memory.add(*place, summary)
         return memory
 
@@ -101,10 +102,10 @@ def write_memory(path: Path, memory: Memory) -> None:
     Raises:
         InputError: It has neither, or the place cannot be written to.
     """
-    if not memory.is_finalised and not memory.references:
+    if not memory.references:
         raise InputError("there is no memory to save; call remember(image, mask, name) first")
     if memory.is_finalised:
-        tensors = memory.statistics.to_tensors()
+        tensors = classes_to_tensors(memory)
     else:
         tensors = references_to_tensors(memory)
     content: dict[str, Any] = {
@@ -117,56 +118,3 @@ def write_memory(path: Path, memory: Memory) -> None:
         content[INFO_KEY] |= {"img_size": img_size} if img_size else {}
     with atomic_write(path, "wb") as file:
         torch.save(content, file)
-
-
-def references_to_tensors(memory: Memory) -> dict[str, Tensor]:
-    """The references of a memory (stage 1).
-
-    Returns:
-        mem_fill_counts (K,), mem_feats_ins_avg and mem_feats_fg_avg (K, S, C), mem_mask_sums and
-        mem_fg_counts and mem_patch_counts (K, S), mem_patches (sum of mem_patch_counts, C) float16.
-    """
-    classes = memory.by_class()
-
-    def table(value: Callable[[ReferenceSummary], Tensor | float]) -> Tensor:
-        return padded(classes, value, memory.shots)
-
-    return {
-        "mem_fill_counts": torch.tensor([len(references) for references in classes]),
-        "mem_feats_ins_avg": table(lambda each: each.mean),
-        "mem_mask_sums": table(lambda each: each.weight),
-        "mem_feats_fg_avg": table(lambda each: each.foreground_mean),
-        "mem_fg_counts": table(lambda each: each.foreground_count),
-        "mem_patch_counts": table(lambda each: len(each.patches)),
-        "mem_patches": torch.cat([each.patches for own in classes for each in own]),
-        "mem_postprocessed": torch.tensor(False),
-    }
-
-
-def _read_references(tensors: Mapping[str, Tensor]) -> dict[tuple[int, int], ReferenceSummary]:
-    places = [(int(index), int(slot)) for index, slot in np.argwhere(places_of(tensors))]
-    sizes = [int(tensors["mem_patch_counts"][place]) for place in places]
-    patches = tensors["mem_patches"].split(sizes)
-    return {
-        place: ReferenceSummary(
-            mean=tensors["mem_feats_ins_avg"][place].float(),
-            weight=float(tensors["mem_mask_sums"][place]),
-            foreground_mean=tensors["mem_feats_fg_avg"][place].float(),
-            foreground_count=int(tensors["mem_fg_counts"][place]),
-            patches=own.half(),
-        )
-        for place, own in zip(places, patches, strict=True)
-    }
-
-
-def _summarised(
-    tensors: Mapping[str, Tensor], max_patches: int
-) -> Iterator[tuple[tuple[int, int], ReferenceSummary]]:
-    """Summaries of dense feature maps, mem_feats (K, S, N, C) under mem_masks (K, S, N)."""
-    for index, slot in np.argwhere(places_of(tensors)).tolist():
-        features = tensors["mem_feats"][index, slot].float()  # (N, C)
-        weights = tensors["mem_masks"][index, slot].float()  # (N,)
-        summary = summarise(features, weights, max_patches)
-        if not summary.is_finite():
-            raise InputError(f"mem_feats of reference {slot} of class {index} is not finite")
-        yield (index, slot), summary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from typing import Any, NamedTuple, TypeGuard, TypeVar
 from no_time_to_train.checkpoint_index import read_index
 from no_time_to_train.config import MAX_NAME, MemoryBankConfig
 from no_time_to_train.errors import InputError, listed
-from no_time_to_train.memory.layout import Kind, MemorySize, Tensors, check_layout, kind_of
+from no_time_to_train.memory.layout import Kind, MemorySize, Tensors, check_layout, kind_of, numbers
 from no_time_to_train.memory.paths import check_memory_path
+from no_time_to_train.memory.thumbnails import split_thumbnails
 from no_time_to_train.pickle_index import IndexedTensor
 
 logger = logging.getLogger(__name__)
@@ -55,6 +57,10 @@ class MemoryDescription:
     size: MemorySize
     counts: list[int]
     """References of each class."""
+    similarity: list[float]
+    """How alike the references of each class are, in [0, 1]; empty before classes are made."""
+    thumbnails: list[list[bytes | None]]
+    """Pictures of the references of each class, as `thumbnails.encode_thumbnail` makes them."""
 
     def check_size(self, bank: MemoryBankConfig) -> None:
         """Refuse settings that name another number of classes or references (InputError)."""
@@ -151,8 +157,18 @@ def description(path: Path, content: Any, tensors: Tensors) -> MemoryDescription
     size = check_layout(tensors)
     info = content.get(INFO_KEY)
     encoder, names = (None, []) if info is None else _check_info(info, size.classes)
-    counts = [int(count) for count in tensors["mem_fill_counts"]]  # type: ignore[attr-defined]
-    return MemoryDescription(path, encoder, names, kind_of(tensors), size, counts)
+    kind = kind_of(tensors)
+    similarity = numbers(tensors["mem_ins_sim_avg"]) if kind is Kind.FINALISED else []
+    return MemoryDescription(
+        path=path,
+        encoder=encoder,
+        class_names=names,
+        kind=kind,
+        size=size,
+        counts=[int(count) for count in numbers(tensors["mem_fill_counts"])],
+        similarity=[1.0 if math.isnan(each) else float(each) for each in similarity],
+        thumbnails=split_thumbnails(tensors),
+    )
 
 
 def memory_tensors(content: Any, kind: type[T]) -> dict[str, T]:

@@ -24,6 +24,8 @@ MAX_FEATURE = float(np.finfo(np.float16).max)
 """As patches are kept in float16; far above every feature that leaves a layer norm."""
 MAX_COUNT = 1 << 31
 """Far above the patches of any image."""
+MAX_THUMBNAIL_BYTES = 1 << 16
+"""Of one; far above those that are written."""
 
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 INTEGERS = ("int64", "int32", "int16", "int8", "uint8")
@@ -67,7 +69,7 @@ class Entry:
 
     shape: str
     """Lengths by letter: K classes, S shots, C channels, N patches of an image, Q patches kept of
-    all references, k cluster centres, n principal components."""
+    all references, k cluster centres, n principal components, T bytes of all thumbnails."""
     types: tuple[str, ...] = FLOATS
     min_value: float = -MAX_FEATURE
     max_value: float = MAX_FEATURE
@@ -79,6 +81,14 @@ class Entry:
     """Whether the values are looked at here; dense maps are, where they are summarised."""
 
 
+MASK_SUMS = Entry("KS", min_value=1e-38, max_value=MAX_COUNT, used=True, nan=True)
+THUMBNAILS = {
+    "mem_thumbnail_sizes": Entry(
+        "KS", INTEGERS, min_value=0, max_value=MAX_THUMBNAIL_BYTES, used=True
+    ),
+    "mem_thumbnails": Entry("T", ("uint8",), min_value=0, max_value=255),
+}
+"""Bytes of the pictures of references, those of a class one after the other; 0 for one without."""
 COMMON = {
     "mem_fill_counts": Entry("K", INTEGERS, min_value=1),
     "mem_feats_ins_avg": Entry("KSC", used=True),
@@ -87,7 +97,8 @@ LAYOUTS: Mapping[Kind, Mapping[str, Entry]] = {
     Kind.FILLED: COMMON
     | {
         "mem_feats_fg_avg": Entry("KSC", used=True),
-        "mem_mask_sums": Entry("KS", min_value=1e-38, max_value=MAX_COUNT, used=True),
+        # NaN where they were not kept.
+        "mem_mask_sums": MASK_SUMS,
         "mem_fg_counts": Entry("KS", INTEGERS, min_value=1, max_value=MAX_COUNT, used=True),
         "mem_patch_counts": Entry("KS", INTEGERS, min_value=1, max_value=MAX_COUNT, used=True),
         "mem_patches": Entry("QC"),
@@ -110,6 +121,18 @@ LAYOUTS: Mapping[Kind, Mapping[str, Entry]] = {
     },
 }
 """The tensors that each kind needs; a memory may hold more, which are not read."""
+OPTIONAL: Mapping[Kind, Mapping[str, Entry]] = {
+    Kind.FILLED: THUMBNAILS,
+    Kind.DENSE: {},
+    Kind.FINALISED: THUMBNAILS | {"mem_mask_sums": MASK_SUMS},
+}
+"""Those that each kind may hold besides, and that are read."""
+
+SUMS = (
+    ("mem_patch_counts", "mem_patches", "patches"),
+    ("mem_thumbnail_sizes", "mem_thumbnails", "bytes"),
+)
+"""Numbers by reference that add up to the length of another tensor, and what they count."""
 
 
 def kind_of(tensors: Tensors) -> Kind:
@@ -138,7 +161,7 @@ def check_layout(tensors: Tensors) -> MemorySize:
     Raises:
         InputError: Tensors are missing, or have other shapes, types or values than described.
     """
-    layout = LAYOUTS[kind_of(tensors)]
+    layout = _layout_of(tensors)
     missing = sorted(layout.keys() - tensors.keys())
     if missing:
         raise InputError(f"it lacks {', '.join(missing)}")
@@ -151,8 +174,19 @@ def check_layout(tensors: Tensors) -> MemorySize:
     for name, entry in layout.items():
         if entry.read:
             _check_values(name, _values(tensors[name]), entry, places)
-    _check_sums(tensors, places)
+    for counts, name, what in SUMS:
+        if name in layout:
+            _check_sum(tensors, counts, name, what, places)
     return MemorySize(lengths["K"], lengths["S"], lengths["C"])
+
+
+def _layout_of(tensors: Tensors) -> dict[str, Entry]:
+    """The description of a memory: all that it needs, and of the rest what it has."""
+    kind = kind_of(tensors)
+    optional = {name: entry for name, entry in OPTIONAL[kind].items() if name in tensors}
+    if optional.keys() & THUMBNAILS.keys():
+        optional |= THUMBNAILS
+    return {**LAYOUTS[kind], **optional}
 
 
 def places_of(tensors: Tensors) -> NDArray[np.bool_]:
@@ -167,6 +201,12 @@ def _values(tensor: ArrayLike) -> NDArray[Any]:
     if _type(tensor) == "bfloat16":
         tensor = tensor.float()  # type: ignore[attr-defined]
     return np.asarray(tensor)
+
+
+def numbers(tensor: ArrayLike) -> list[Any]:
+    """The values of a tensor in lists, as deep as it has dimensions."""
+    values: list[Any] = _values(tensor).tolist()
+    return values
 
 
 def _type(tensor: ArrayLike) -> str:
@@ -220,7 +260,7 @@ def _check_values(name: str, values: NDArray[Any], entry: Entry, places: NDArray
     if entry.used:
         values = values[places]
     if entry.nan:
-        values = np.where(np.isnan(values), values.dtype.type(0), values)
+        values = np.where(np.isnan(values), values.dtype.type(1), values)
     low, high = values.min().item(), values.max().item()  # NaN where there is one
     if entry.min_value <= low and high <= entry.max_value:
         return
@@ -242,13 +282,13 @@ def _failing(value: float, entry: Entry) -> str:
     return f"not in {entry.min_value:g} to {entry.max_value:g}"
 
 
-def _check_sums(tensors: Tensors, places: NDArray[np.bool_]) -> None:
-    if kind_of(tensors) is not Kind.FILLED:
-        return
-    counted = int(_values(tensors["mem_patch_counts"])[places].sum(dtype=np.int64))
-    kept = tensors["mem_patches"].shape[0]
+def _check_sum(
+    tensors: Tensors, counts: str, name: str, what: str, places: NDArray[np.bool_]
+) -> None:
+    counted = int(_values(tensors[counts])[places].sum(dtype=np.int64))
+    kept = tensors[name].shape[0]
     if counted != kept:
-        raise InputError(f"mem_patch_counts gives {counted} patches, and mem_patches has {kept}")
+        raise InputError(f"{counts} gives {counted} {what}, and {name} has {kept}")
 
 
 def _described(tensor: ArrayLike) -> str:

@@ -10,24 +10,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from no_time_to_train.memory.statistics import ReferenceSummary
+from no_time_to_train.memory.references import ReferenceSummary
 
 
 def summary_to_json(summary: ReferenceSummary) -> dict[str, Any]:
-    """Its fields by name; tensors as number format, shape, and their bytes in base64."""
-    return {
-        name: _tensor_to_json(value) if isinstance(value, Tensor) else value
-        for name, value in vars(summary).items()
-    }
+    """Its fields by name; bytes in base64, of tensors behind number format and shape."""
+    return {name: _value_to_json(value) for name, value in vars(summary).items()}
 
 
 def summary_from_json(content: Mapping[str, Any]) -> ReferenceSummary:
     """The summary that `summary_to_json` was given."""
-    values = {
-        name: _tensor_from_json(*value) if isinstance(value, Sequence) else value
-        for name, value in content.items()
-    }
+    values = {name: _value_from_json(value) for name, value in content.items()}
     return ReferenceSummary(**values)
+
+
+def _value_to_json(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return _tensor_to_json(value)
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+
+
+def _value_from_json(value: Any) -> Any:
+    if isinstance(value, str):
+        return base64.b64decode(value)
+    return _tensor_from_json(*value) if isinstance(value, Sequence) else value
 
 
 def _tensor_to_json(tensor: Tensor) -> tuple[str, list[int], str]:

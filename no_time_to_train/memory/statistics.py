@@ -1,10 +1,9 @@
-"""From patch features to one summary per reference, and from those to classes (stages 1 and 2)."""
+"""From the references of a memory to its classes (stage 2)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from no_time_to_train.memory.clusters import principal_components, spherical_kmeans
 from no_time_to_train.memory.layout import places_of
+from no_time_to_train.memory.references import ReferenceSummary, weighted_mean
 
 NAMES = {
     "counts": "mem_fill_counts",
@@ -28,55 +28,24 @@ FOR_PICTURES = ("centres", "pca_mean", "pca_components")
 
 
 @dataclass(frozen=True)
-class ReferenceSummary:
-    """What the later stages read of one reference; its dense feature map is not kept."""
+class FinalisedClass:
+    """What finalising makes of the references of one class, besides its prototype."""
 
     mean: Tensor
-    """(C,) mean patch feature, weighted by the patch mask."""
-    weight: float
-    """Sum of the patch mask."""
-    foreground_mean: Tensor
-    """(C,) unweighted mean over the patches with any mask on them."""
-    foreground_count: int
-    """Number of those patches."""
-    patches: Tensor
-    """(Q, C) float16: those patches, or an even sample of them, for the pictures."""
+    """(C,) mean over all foreground patches, weighted by the patch masks."""
+    similarity: Tensor
+    """() how alike the references are, in [0, 1]."""
+    centres: Tensor
+    """(k, C) k-means centres of the foreground patches, unit length."""
+    pca_mean: Tensor
+    """(C,) mean of the foreground patches."""
+    pca_components: Tensor
+    """(n, C) principal components of the foreground patches."""
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What is sent to other ranks; a view would bring along the block that it is a view of."""
-        return {
-            name: value.clone() if isinstance(value, Tensor) else value
-            for name, value in vars(self).items()
-        }
-
-    def is_finite(self) -> bool:
-        """Whether there is no NaN in it, no infinity, and nothing that float16 cannot hold."""
-        largest = torch.finfo(torch.float16).max
-        parts = (self.mean, self.foreground_mean, self.patches)
-        return all(bool(part.abs().max() <= largest) for part in parts)  # not so for NaN either
-
-
-def summarise(features: Tensor, weights: Tensor, max_patches: int) -> ReferenceSummary:
-    """Summarise one reference.
-
-    Args:
-        features: (N, C) patch features.
-        weights: (N,) patch mask, not all zero.
-        max_patches: Foreground patches kept; more are sampled evenly.
-
-    Returns:
-        The summary, on the CPU.
-    """
-    foreground = features[weights > 0]  # (Q, C)
-    count = len(foreground)
-    sample = torch.linspace(0, count - 1, min(count, max_patches)).round().long()
-    return ReferenceSummary(
-        mean=weighted_mean(features, weights).float().cpu(),
-        weight=float(weights.sum()),
-        foreground_mean=foreground.mean(dim=0).float().cpu(),
-        foreground_count=count,
-        patches=foreground[sample.to(foreground.device)].half().cpu(),
-    )
+    @property
+    def picture_sizes(self) -> tuple[int, int]:
+        """Number of centres and of components."""
+        return len(self.centres), len(self.pca_components)
 
 
 @dataclass(frozen=True)
@@ -103,6 +72,21 @@ class ClassStatistics:
         """What masks are compared with, (K, C) of unit length."""
         return class_prototypes(self.instance_means, self.counts)
 
+    @property
+    def picture_sizes(self) -> tuple[int, int]:
+        """Number of centres and of components, of every class."""
+        return self.centres.shape[1], self.pca_components.shape[1]
+
+    def of_class(self, index: int) -> FinalisedClass:
+        """What was made of one class."""
+        return FinalisedClass(
+            self.class_means[index],
+            self.instance_similarity[index],
+            self.centres[index],
+            self.pca_mean[index],
+            self.pca_components[index],
+        )
+
     def to_tensors(self) -> dict[str, Tensor]:
         """By their names in a memory file; what only the pictures read is kept in float16."""
         fields = vars(self)
@@ -124,7 +108,11 @@ class ClassStatistics:
 
 
 def class_statistics(
-    classes: Sequence[Sequence[ReferenceSummary]], kmeans_k: int, n_components: int, shots: int = 1
+    classes: Sequence[Sequence[ReferenceSummary]],
+    kmeans_k: int,
+    n_components: int,
+    shots: int = 1,
+    known: Mapping[int, FinalisedClass] | None = None,
 ) -> ClassStatistics:
     """Finalise references into classes (stage 2).
 
@@ -133,6 +121,7 @@ def class_statistics(
         kmeans_k: Cluster centres per class.
         n_components: Principal components per class.
         shots: Places per class, of which some may stay empty; more where a class needs them.
+        known: By class index, what was made of just these references before.
 
     Raises:
         ValueError: A class has no reference.
@@ -140,17 +129,44 @@ def class_statistics(
     empty = [str(index) for index, references in enumerate(classes) if not references]
     if empty or not classes:
         raise ValueError(f"classes without references: {', '.join(empty) or 'all'}")
-    means = padded(classes, lambda each: each.mean, shots)  # (K, S, C)
-    weights = padded(classes, lambda each: each.weight, shots)  # (K, S)
-    pictures = [_picture_statistics(references, kmeans_k, n_components) for references in classes]
+    rows = [
+        finalise_class(references, kmeans_k, n_components, (known or {}).get(index))
+        for index, references in enumerate(classes)
+    ]
     return ClassStatistics(
         counts=torch.tensor([len(references) for references in classes]),
-        instance_means=means,
-        class_means=class_average(means, weights),
-        instance_similarity=torch.stack([_similarity(references) for references in classes]),
-        centres=torch.stack([centres for centres, _, _ in pictures]),
-        pca_mean=torch.stack([mean for _, mean, _ in pictures]),
-        pca_components=torch.stack([components for _, _, components in pictures]),
+        instance_means=padded(classes, lambda each: each.mean, shots),  # (K, S, C)
+        class_means=torch.stack([row.mean for row in rows]),
+        instance_similarity=torch.stack([row.similarity for row in rows]),
+        centres=torch.stack([row.centres for row in rows]),
+        pca_mean=torch.stack([row.pca_mean for row in rows]),
+        pca_components=torch.stack([row.pca_components for row in rows]),
+    )
+
+
+def finalise_class(
+    references: Sequence[ReferenceSummary],
+    kmeans_k: int,
+    n_components: int,
+    known: FinalisedClass | None = None,
+) -> FinalisedClass:
+    """Finalise the references of one class.
+
+    Args:
+        references: At least one.
+        kmeans_k: Cluster centres.
+        n_components: Principal components.
+        known: What was made of them before, which stays, except for another number of centres or
+            components.
+    """
+    if known is not None and known.picture_sizes == (kmeans_k, n_components):
+        return known
+    patches = torch.cat([each.patches for each in references]).float()  # (Q, C)
+    return FinalisedClass(
+        _average(references) if known is None else known.mean,
+        _similarity(references) if known is None else known.similarity,
+        spherical_kmeans(patches, kmeans_k),
+        *principal_components(patches, n_components),
     )
 
 
@@ -172,57 +188,18 @@ def padded(
     return torch.cat([table, table.new_zeros(len(table), missing, *table.shape[2:])], dim=1)
 
 
+def _average(references: Sequence[ReferenceSummary]) -> Tensor:
+    return class_average(
+        torch.stack([each.mean for each in references]),  # (S, C)
+        torch.tensor([each.weight for each in references]),  # (S,)
+    )
+
+
 def _similarity(references: Sequence[ReferenceSummary]) -> Tensor:
     return leave_one_out_similarity(
         torch.stack([each.foreground_mean for each in references]),  # (S, C)
         torch.tensor([each.foreground_count for each in references]),  # (S,)
     )
-
-
-def _picture_statistics(
-    references: Sequence[ReferenceSummary], kmeans_k: int, n_components: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    patches = torch.cat([each.patches for each in references]).float()  # (Q, C)
-    return spherical_kmeans(patches, kmeans_k), *principal_components(patches, n_components)
-
-
-def patch_weights(mask: Tensor, grid: int) -> Tensor:
-    """Weight of every patch in the mean of a reference: its mask at patch resolution.
-
-    Args:
-        mask: (H, W) float in [0, 1].
-        grid: Patches per side.
-
-    Returns:
-        (grid * grid,) float in [0, 1], row-major; nearest, so fractional values stay.
-    """
-    return F.interpolate(mask[None, None], size=(grid, grid), mode="nearest").flatten()
-
-
-def overlapped_patches(mask: Tensor, grid: int) -> Tensor:
-    """Weights for a mask so thin that it vanishes at patch resolution: 1 for each patch it touches.
-
-    Args:
-        mask: (H, W) float in [0, 1].
-        grid: Patches per side.
-
-    Returns:
-        (grid * grid,) float, 0 or 1, row-major.
-    """
-    return F.adaptive_max_pool2d((mask > 0).float()[None], grid).flatten()
-
-
-def weighted_mean(features: Tensor, weights: Tensor) -> Tensor:
-    """Mean of patch features under a soft mask.
-
-    Args:
-        features: (P, C).
-        weights: (P,) non-negative, not all zero.
-
-    Returns:
-        (C,).
-    """
-    return weights @ features / weights.sum()
 
 
 def class_prototypes(instance_means: Tensor, counts: Tensor) -> Tensor:
@@ -244,13 +221,16 @@ def class_average(instance_means: Tensor, weights: Tensor) -> Tensor:
     """Mean over all patches of a class, from the means of its references.
 
     Args:
-        instance_means: (K, S, C).
-        weights: (K, S) sum of the patch weights behind each mean; 0 where there is none.
+        instance_means: (S, C).
+        weights: (S,) sum of the patch weights behind each mean; NaN where it is not known, which
+            counts as much as the others do on average.
 
     Returns:
-        (K, C).
+        (C,).
     """
-    return (weights[..., None] * instance_means).sum(dim=1) / weights.sum(dim=1, keepdim=True)
+    known = weights[~weights.isnan()]
+    usual = float(known.mean()) if len(known) else 1.0
+    return weighted_mean(instance_means, weights.nan_to_num(nan=usual))
 
 
 def leave_one_out_similarity(foreground_means: Tensor, counts: Tensor) -> Tensor:

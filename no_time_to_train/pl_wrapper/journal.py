@@ -157,9 +157,21 @@ class UnfinishedRun:
 
     @classmethod
     def create(
-        cls, parent: Path, identity: RunIdentity, outputs: Iterable[str], samples: int
+        cls,
+        parent: Path,
+        identity: RunIdentity,
+        outputs: Iterable[str],
+        samples: int,
+        setting: str = "trainer.logger.save_dir",
     ) -> UnfinishedRun:
         """Make the folder of a new run, and lock it.
+
+        Args:
+            parent: Where it is made.
+            identity: What the results depend on.
+            outputs: Files that its flags name as outputs.
+            samples: How many it is to finish.
+            setting: What the user calls the place, for messages.
 
         Raises:
             InputError: It cannot be written to.
@@ -176,8 +188,7 @@ class UnfinishedRun:
                 run.folder = run.folder.rename(parent / name)
         except OSError as error:
             raise InputError(
-                f"{parent} cannot be written ({error.strerror}); make room or change "
-                "trainer.logger.save_dir"
+                f"{parent} cannot be written ({error.strerror}); make room or change {setting}"
             ) from error
         return run
 

@@ -108,7 +108,8 @@ def _predictions_pane(pixels: RgbImage, records: Sequence[CocoRecord], style: St
     scores = [record["score"] for record in records]
     shown = [record for record in records if record["score"] > style.threshold]
     instances = list(_predictions(shown, style.class_index))
-    caption = found_caption(scores, len(shown), style.threshold)
+    best = max(scores, default=None)
+    caption = found_caption(len(shown), len(scores), best, style.threshold)
     return titled(_draw(pixels, instances, style), f"predictions: {caption}")
 
 

@@ -230,6 +230,7 @@ def unfinished_folder(trainer: Trainer) -> Path:
 def resuming_command() -> str | None:
     """The command line that goes on with this run; None where a launcher has made this one."""
     launched = "TORCHELASTIC_RUN_ID" in os.environ or os.environ.get("SLURM_NTASKS", "1") != "1"
-    if launched or sys.argv[1:2] != ["test"] or sys.orig_argv[-len(sys.argv) + 1 :] != sys.argv[1:]:
+    known = sys.argv[1:2] in (["test"], ["predict"])
+    if launched or not known or sys.orig_argv[-len(sys.argv) + 1 :] != sys.argv[1:]:
         return None
     return shlex.join([*sys.orig_argv, *(["--resume"] if "--resume" not in sys.argv else [])])

@@ -45,6 +45,8 @@ WITHOUT_EFFECT = {  # on what is kept
 }
 KINDS = {
     "--ckpt_path": "the memory",
+    "--memory": "the memory",
+    "--references": "the references",
     "model_cfg.encoder_ckpt_path": "the encoder's weights",
     "model_cfg.sam2_ckpt_path": "the weights of SAM 2",
     "model_cfg.proposer_cfg.file": "the proposals",
@@ -117,7 +119,10 @@ def identify(
     Raises:
         InputError: A file cannot be read.
     """
-    row, leaves = STAGES[mode], dict(_leaves({"model_cfg": model, "dataset_cfgs": datasets}))
+    row, leaves = (
+        STAGES[mode],
+        dict(settings_by_name({"model_cfg": model, "dataset_cfgs": datasets})),
+    )
     names = [name for part in row.reads for name in FILES_OF[part]]
     paths = {name: leaves[name] for name in names if leaves[name] is not None}
     if "ckpt_path" in row.needs:
@@ -129,13 +134,30 @@ def identify(
         for name, value in leaves.items()
         if name.startswith(starts) and name not in without
     }
+    return RunIdentity(mode.value, settings, hashes_of(paths), computing_versions())
+
+
+def hashes_of(paths: Mapping[str, str | Path]) -> dict[str, str]:
+    """SHA-256 of the content of files, by what they are called; downloads keep their name.
+
+    Raises:
+        InputError: A file cannot be read.
+    """
     with ThreadPoolExecutor() as threads:  # hashing releases the interpreter's lock
-        hashes = dict(zip(paths, threads.map(_hash, paths.values()), strict=True))
-    return RunIdentity(mode.value, settings, hashes, {name: _version(name) for name in PACKAGES})
+        return dict(zip(paths, threads.map(_hash, paths.values()), strict=True))
 
 
-def _leaves(configs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Settings by dotted name, as json gives them back."""
+def computing_versions() -> dict[str, str | None]:
+    """Versions of the packages that compute; None for one that is not installed."""
+    return {name: _version(name) for name in PACKAGES}
+
+
+def settings_by_name(configs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Settings by dotted name, as json gives them back.
+
+    Args:
+        configs: Dataclasses by what their names begin with.
+    """
 
     def walk(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
@@ -148,8 +170,8 @@ def _leaves(configs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield from walk(name, asdict(config))
 
 
-def _hash(path: str) -> str:
-    return path if path == DOWNLOAD else sha256(Path(path))
+def _hash(path: str | Path) -> str:
+    return DOWNLOAD if str(path) == DOWNLOAD else sha256(Path(path))
 
 
 def _version(package: str) -> str | None:

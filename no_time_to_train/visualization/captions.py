@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -23,21 +21,22 @@ MAX_DIGITS = 6
 """Of a score, where fewer would round it to the threshold that it is below."""
 
 
-def found_caption(scores: Sequence[float], shown: int, threshold: float) -> str:
+def found_caption(shown: int, candidates: int, best_score: float | None, threshold: float) -> str:
     """How much of what was found is shown, and where that is nothing, how close the best one is.
 
     Args:
-        scores: Of all that was found, in any order.
-        shown: How many of them are drawn.
+        shown: How many are drawn.
+        candidates: How many were found, whatever their score.
+        best_score: Of all candidates; None where there is none.
         threshold: Lowest score that is drawn.
 
     Returns:
         Such as `3 of 15 above 0.85` or `0 of 15 above 0.85, best 0.48`.
     """
-    if not scores:
+    if best_score is None:
         return "nothing found"
-    text = f"{shown} of {len(scores)} above {threshold:g}"
-    return text if shown else f"{text}, best {_below(max(scores), threshold)}"
+    text = f"{shown} of {candidates} above {threshold:g}"
+    return text if shown else f"{text}, best {_below(best_score, threshold)}"
 
 
 def _below(score: float, threshold: float) -> str:

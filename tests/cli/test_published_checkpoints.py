@@ -13,7 +13,7 @@ from torch import Tensor
 from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.config import FillMemoryDataConfig
 from no_time_to_train.dataset.references import ReferenceDataset
-from no_time_to_train.memory.statistics import patch_weights
+from no_time_to_train.memory.references import patch_weights
 from tests.cli.conftest import postprocess, segment, vis
 
 CLASSES, SHOTS, PATCHES, CHANNELS = 2, 1, 18 * 18, 192

@@ -12,7 +12,17 @@ from PIL import Image
 from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.config import EncoderConfig, ModelConfig, Sam2InferConfig
 from no_time_to_train.visualization.text import load_font, text_size
-from tests.cli.conftest import PICKS, fill, postprocess, segment, settings, vis
+from tests.cli.conftest import (
+    PICKS,
+    base,
+    fill,
+    postprocess,
+    references,
+    run_test,
+    segment,
+    settings,
+    vis,
+)
 
 
 def test_stages__leave_memories_without_networks_or_dense_maps(photos_dir: Path) -> None:
@@ -26,6 +36,28 @@ def test_stages__leave_memories_without_networks_or_dense_maps(photos_dir: Path)
     assert not {"seg_model.mem_feats", "seg_model.mem_patches"} & finalised.keys()
     means = "seg_model.mem_feats_ins_avg"
     assert torch.equal(filled[means], finalised[means])
+
+
+def test_fill__finds_paths_beside_the_settings_file(photos_dir: Path) -> None:
+    Path("study").mkdir()
+    Path("references.json").rename("study/set.json")
+    leaf = "model: {init_args: {dataset_cfgs: {fill_memory: {memory_pkl: %s}}}}"
+    flag = references().index("--model.init_args.dataset_cfgs.fill_memory.memory_pkl")
+    words = [*base(), *references()[:flag], *references()[flag + 2 :]]
+    mode = ("--model.test_mode", "fill_memory", "--out_path", "filled.pth")
+    outcomes = []
+    for name in ("set.json", "none.json"):
+        Path("study/own.yaml").write_text(leaf % name)
+        outcomes.append(run_test(*words, "--config", "study/own.yaml", *mode))
+    found, missing = outcomes
+    assert found.code == 0, found.err
+    told = "study/own.yaml: set.json is not in the current folder, so study/set.json is used\n"
+    assert found.out.count(told) == 1
+    assert (missing.code, missing.out) == (2, "")
+    assert missing.err.startswith("error: none.json: there is no such reference set; ")
+    assert missing.err.endswith(
+        " (study/none.json, beside the settings file, is not there either)\n"
+    )
 
 
 def test_vis_memory__draws_one_picture_per_reference(memories_dir: Path) -> None:

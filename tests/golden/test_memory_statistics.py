@@ -12,7 +12,8 @@ from torch import Tensor
 
 from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.clusters import principal_components
-from no_time_to_train.memory.statistics import class_statistics, summarise
+from no_time_to_train.memory.references import summarise
+from no_time_to_train.memory.statistics import class_statistics
 from tests.golden.deterministic import memory_case
 
 GOLDEN = dict(np.load(Path(__file__).parent / "memory_statistics.npz"))

@@ -22,7 +22,8 @@ import torch
 
 from no_time_to_train.errors import InputError
 from no_time_to_train.memory.bank import Memory
-from no_time_to_train.memory.checkpoint import read_memory, references_to_tensors
+from no_time_to_train.memory.checkpoint import read_memory
+from no_time_to_train.memory.stored_references import classes_to_tensors, references_to_tensors
 from no_time_to_train.models.matching import classify
 from no_time_to_train.visualization.memory import draw_reference
 from tests.unit.test_memory_bank import memory_of
@@ -39,7 +40,7 @@ def originals() -> dict[str, State]:
     memory = memory_of([1, 3])
     filled = references_to_tensors(memory)
     memory.finalise(kmeans_k=2, n_components=2)
-    statistics = memory.statistics.to_tensors()
+    statistics = classes_to_tensors(memory)
     dense = {
         "mem_fill_counts": torch.tensor([1, 3]),
         "mem_feats_ins_avg": torch.zeros(2, 3, CHANNELS),
@@ -74,6 +75,10 @@ def use(path: Path) -> None:
     if not memory.is_finalised:
         references_to_tensors(memory)
         memory.finalise(kmeans_k=2, n_components=2)
+    assert len(memory.thumbnails) == file.size.classes
+    memory.add(0, 1, memory.references[0, 0])
+    references_to_tensors(memory)
+    memory.finalise(kmeans_k=2, n_components=2)
     statistics = memory.statistics
     prototypes = statistics.prototypes
     assert prototypes.isfinite().all()

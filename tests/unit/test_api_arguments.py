@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from no_time_to_train.api import FewShotSegmenter, ImagePrediction
+from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.api.arguments import usable_device
 from no_time_to_train.config import ModelConfig
 from no_time_to_train.dataset.instance_masks import to_mask
@@ -154,44 +153,6 @@ def test_from_settings__an_argument_of_another_type_is_named() -> None:
         FewShotSegmenter.from_settings({"model_cfg": 1})  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"^image_size is "):
         FewShotSegmenter.from_settings(ModelConfig(), image_size="big")  # type: ignore[arg-type]
-
-
-def prediction() -> ImagePrediction:
-    return ImagePrediction(
-        torch.ones(1, 2, 3, dtype=torch.bool),
-        torch.tensor([[0, 0, 2, 1]]),
-        torch.tensor([0.9]),
-        torch.tensor([1]),
-        np.zeros((2, 3, 3), np.uint8),
-        ("coin", "arrow"),
-    )
-
-
-@pytest.mark.parametrize(
-    ("call", "word"),
-    [
-        (lambda found: found.to_coco(image_id=1.5), "image_id"),
-        (lambda found: found.to_coco(image_id=True), "image_id"),
-        (lambda found: found.to_coco(image_id=None), "image_id"),
-        (lambda found: found.to_coco(category_ids=[1]), "category_ids"),
-        (lambda found: found.to_coco(category_ids=[]), "category_ids"),
-        (lambda found: found.to_coco(category_ids=[1, 2, 3]), "category_ids"),
-        (lambda found: found.to_coco(category_ids=["1", "2"]), "category_ids"),
-        (lambda found: found.to_coco(category_ids=7), "category_ids"),
-        (lambda found: found.draw(threshold="high"), "threshold"),
-        (lambda found: found.draw(threshold=float("nan")), "threshold"),
-    ],
-)
-def test_prediction__an_argument_of_another_type_is_named(
-    call: Callable[[ImagePrediction], Any], word: str
-) -> None:
-    with pytest.raises(InputError, match=f"^{word} is "):
-        call(prediction())
-
-
-def test_prediction__takes_numpy_ids() -> None:
-    (record,) = prediction().to_coco(np.int64(5), np.array([3, 8]))
-    assert (record["image_id"], record["category_id"]) == (5, 8)
 
 
 @pytest.mark.parametrize("device", ["warp", "cuda:99", "cpu:x", 3.5, "meta", ""])

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from no_time_to_train.api import FewShotSegmenter
+from no_time_to_train.api import ClassInfo, FewShotSegmenter
 from no_time_to_train.api import segmenter as api_segmenter
 from no_time_to_train.config import EncoderConfig, ModelConfig
 from no_time_to_train.errors import InputError
@@ -118,7 +118,7 @@ TABLE = [  # first call, second call; which fail; classes at the end; whether th
     ("load filled", "load filled", "", TWO, False),
     ("load filled", "load finalised", "", RING, True),
     ("load filled", "save", "", TWO, False),
-    ("load finalised", "remember", "2", RING, True),
+    ("load finalised", "remember", "", RING | ARROW, False),
     ("load finalised", "finalise", "", RING, True),
     ("load finalised", "load filled", "", TWO, False),
     ("load finalised", "load finalised", "", RING, True),
@@ -281,7 +281,7 @@ model:
   init_args:
     model_cfg:
       encoder_cfg: {img_size: 14}
-      test: {vis_thr: 0.3}
+      test: {vis_thr: 0.3, colour_by: instance}
     dataset_cfgs:
       fill_memory: {context_ratio: 1.0, orientation: stored, cat_names: "arrow, coin"}
       test: {orientation: stored}
@@ -352,7 +352,9 @@ def test_from_config__segments_in_batches_and_draws_from_the_score_that_it_names
     predictions = list(configured.segment_all(picture(each) for each in ("red", "blue", "red")))
     assert [len(images) for images in encoded] == [2, 1]
     assert [found.names[0] for found in predictions] == ["arrow", "coin", "arrow"]
-    assert {found.threshold for found in predictions} == {0.3}
+    assert {(found.thresholds, found.colour_by) for found in predictions} == {
+        ((0.3, 0.3), "instance")
+    }
 
 
 def test_fresh__shares_the_networks_and_not_what_is_remembered(
@@ -370,3 +372,65 @@ def test_fresh__shares_the_networks_and_not_what_is_remembered(
     first.finalise()
     assert first.segment(picture("red")).names == ["red"]
     assert second.class_names == ["blue"]
+
+
+def test_classes__tell_name_examples_and_threshold(make: Any, calls: Any) -> None:
+    segmenter = make()
+    assert segmenter.classes == []
+    remember(segmenter, "red", "arrow")
+    remember(segmenter, "blue", "coin")
+    remember(segmenter, "blue", "coin")
+    segmenter.set_threshold("coin", 0.8)
+    expected = [ClassInfo("arrow", 1, 0.5), ClassInfo("coin", 2, 0.8)]
+    assert segmenter.classes == expected
+    segmenter.finalise()
+    assert segmenter.classes == expected
+    segmenter.load("finalised.pth")
+    assert segmenter.classes == [ClassInfo("ring", 1, 0.5)]
+
+
+def test_set_threshold__holds_for_later_predictions_until_the_class_is_gone(make: Any) -> None:
+    segmenter = make()
+    remember(segmenter, "red", "arrow")
+    remember(segmenter, "blue", "coin")
+    segmenter.finalise()
+    before = segmenter.segment(picture("red"))
+    segmenter.set_threshold("coin", 0.8)
+    assert before.thresholds == (0.5, 0.5)
+    assert segmenter.segment(picture("red")).thresholds == (0.5, 0.8)
+    segmenter.set_threshold("coin", None)
+    assert segmenter.segment(picture("red")).thresholds == (0.5, 0.5)
+    segmenter.set_threshold("coin", 0.8)
+    segmenter.forget()
+    remember(segmenter, "blue", "coin")
+    assert segmenter.classes == [ClassInfo("coin", 1, 0.5)]
+
+
+def test_set_threshold__decides_what_is_drawn(make: Any) -> None:
+    segmenter = make()
+    remember(segmenter, "red", "arrow")
+    segmenter.finalise()
+    found = segmenter.segment(picture("red"))
+    assert len(found) == 1 and len(found.above()) == 1
+    segmenter.set_threshold("arrow", 1.5)
+    found = segmenter.segment(picture("red"))
+    assert len(found) == 1 and len(found.above()) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "threshold", "words"),
+    [
+        ("ring", 0.5, "^name is 'ring', but the classes are arrow"),
+        (None, 0.5, "^name is None"),
+        ("arrow", "high", "^threshold is 'high'; give a number"),
+        ("arrow", float("nan"), "^threshold is nan"),
+    ],
+)
+def test_set_threshold__an_argument_of_another_kind_is_named(
+    make: Any, name: Any, threshold: Any, words: str
+) -> None:
+    segmenter = make()
+    remember(segmenter, "red", "arrow")
+    with pytest.raises(InputError, match=words):
+        segmenter.set_threshold(name, threshold)
+    assert segmenter.classes[0].threshold == 0.5

@@ -36,7 +36,7 @@ def test_script__writes_a_reference_set(tmp_path: Path) -> None:
     path = write_json(tmp_path, document())
     result = run_script("coco_to_pkl.py", path, "set.pkl", "1", cwd=tmp_path, list_imports=True)
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout == "set.pkl: 2 classes with 1 to 2 references each\nloaded: []\n"
+    assert result.stdout == "set.pkl: 3 references of 2 classes: bird 1, boat 2\nloaded: []\n"
     assert read_reference_set(tmp_path / "set.pkl") == {
         16: [ReferencePick(7, [1])],
         9: [ReferencePick(7, [2]), ReferencePick(3, [5])],

@@ -171,7 +171,7 @@ def test_script__reads_the_data_set_below_the_working_directory(tmp_path: Path) 
         "lacks 19 classes of the split (person, bicycle, car, motorcycle, airplane, ...)" in warning
     )
     assert closing.endswith(
-        "set.pkl: 1 classes with 1 references each, "
+        "set.pkl: 1 references of 1 classes, 1 each; "
         "from data/coco/annotations/instances_train2017.json, seed 33"
     )
     assert loaded == "loaded: []"

@@ -20,7 +20,7 @@ from no_time_to_train.errors import InputError
 from no_time_to_train.files import StagingFolder, atomic_write, remove_leftovers
 from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.checkpoint import write_memory
-from no_time_to_train.memory.statistics import summarise
+from no_time_to_train.memory.references import summarise
 from no_time_to_train.output_checks import prepare_outputs
 from no_time_to_train.visualization.predictions import save_picture
 

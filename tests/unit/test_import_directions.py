@@ -12,6 +12,7 @@ COMMON = {
     "errors",
     "files",
     "config_files",
+    "setting_paths",
     "settings",
     "output_checks",
     "termination",
@@ -28,7 +29,7 @@ ALLOWED = {  # package: packages of ours that it may import
     "commands": COMMON
     | METHOD
     | {"pl_wrapper", "api", "dataset", "coco", "evaluation", "exports", "visualization"}
-    | {"distributed", "app"},
+    | {"distributed", "reports", "app"},
     "app": COMMON | {"api", "dataset", "coco", "exports", "visualization"},
     "api": COMMON | METHOD | {"dataset", "coco", "exports", "visualization"},
     "pl_wrapper": COMMON | METHOD | {"dataset", "coco", "exports", "visualization", "distributed"},
@@ -40,6 +41,7 @@ ALLOWED = {  # package: packages of ours that it may import
     "evaluation": COMMON | {"coco"},
     "exports": COMMON | {"coco", "visualization"},
     "visualization": COMMON | {"coco"},
+    "reports": COMMON | {"memory", "dataset", "coco", "evaluation", "visualization"},
     "coco": COMMON,
     "distributed": {"errors", "termination", "rank_links"},
     "openmp": set(),
@@ -49,7 +51,8 @@ ALLOWED = {  # package: packages of ours that it may import
     "files": {"errors", "termination"},
     "bounds": {"errors"},
     "config": {"bounds", "errors", "output_checks"},
-    "config_files": {"errors", "files"},
+    "config_files": {"errors", "files", "setting_paths"},
+    "setting_paths": {"config"},
     "settings": {"config", "config_files", "errors"},
     "output_checks": {"errors", "files"},
     "networks": {"config", "errors"},

@@ -2,16 +2,28 @@ from __future__ import annotations
 
 import logging
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from no_time_to_train.errors import InputError
 from no_time_to_train.memory.bank import EncoderSpec, Memory
-from no_time_to_train.memory.checkpoint import read_memory, references_to_tensors, write_memory
+from no_time_to_train.memory.checkpoint import read_memory, write_memory
 from no_time_to_train.memory.layout import Kind, check_layout, kind_of
-from no_time_to_train.memory.statistics import ClassStatistics, class_statistics, summarise
+from no_time_to_train.memory.references import summarise
+from no_time_to_train.memory.statistics import ClassStatistics, class_statistics
+from no_time_to_train.memory.stored_references import references_to_tensors
+from no_time_to_train.memory.thumbnails import encode_thumbnail
+
+
+def thumbnail(index: int, slot: int) -> bytes:
+    """A picture of one colour for each reference, the left half of it masked."""
+    picture = np.full((6, 6, 4), (40 * index, 40 * slot, 200, 0), np.uint8)
+    picture[:, :3, 3] = 255
+    return encode_thumbnail(picture)
 
 
 def memory_of(shots_per_class: list[int]) -> Memory:
@@ -21,7 +33,8 @@ def memory_of(shots_per_class: list[int]) -> Memory:
         for slot in range(shots):
             features = torch.randn(9, 4, generator=generator)
             weights = (torch.rand(9, generator=generator) > 0.4).float()
-            memory.add(index, slot, summarise(features, weights, max_patches=9))
+            summary = summarise(features, weights, max_patches=9)
+            memory.add(index, slot, replace(summary, thumbnail=thumbnail(index, slot)))
     return memory
 
 

@@ -70,6 +70,13 @@ CONTRADICTIONS = [  # kind, tensor, what becomes of it, words
     ("filled", "mem_fg_counts", lambda t: put(t, (1, 0), -3), "-3 for reference 0 of class 1"),
     ("filled", "mem_feats_fg_avg", lambda t: put(t, (1, 1, 3), NAN), "reference 1 .* not f"),
     ("filled", "mem_patches", lambda t: put(t, (2, 1), INF), "mem_patches holds inf, .* not f"),
+    ("filled", "mem_thumbnails", lambda t: None, "it lacks mem_thumbnails"),
+    ("filled", "mem_thumbnails", lambda t: t[1:], "mem_thumbnail_sizes gives .* bytes, and"),
+    ("filled", "mem_thumbnail_sizes", lambda t: put(t, (1, 0), -8), "-8 for reference 0 of class"),
+    ("filled", "mem_thumbnail_sizes", lambda t: put(t, (1, 0), 70000), "not in 0 to 65536"),
+    ("final", "mem_thumbnail_sizes", lambda t: None, "it lacks mem_thumbnail_sizes"),
+    ("final", "mem_thumbnails", lambda t: t.float(), "mem_thumbnails holds float32"),
+    ("final", "mem_mask_sums", lambda t: put(t, (1, 2), -1), "-1 for reference 2 of class 1"),
     ("filled", "mem_postprocessed", lambda t: torch.zeros(3), "instead of one truth value"),
     ("dense", "mem_masks", lambda t: put(t, (1, 2, 0), -1), "-1 for reference 2 of class 1"),
     ("dense", "mem_masks", lambda t: put(t, (1, 2, 0), NAN), "reference 2 of class 1, .* not f"),
@@ -100,9 +107,10 @@ def test_check_layout__says_what_contradicts_it(
         ("post-processed", "mem_feats_centers", (1, 0)),  # an empty cluster
         ("post-processed", "mem_ins_sim_avg", (0,)),  # a class with one reference
         ("post-processed", "mem_feats_ins_avg", (0, 2)),  # no reference is there
+        ("post-processed", "mem_mask_sums", (1, 2)),  # of a file that was without
     ],
 )
-def test_check_layout__nan_where_the_published_code_has_it_is_fine(
+def test_check_layout__nan_for_what_does_not_exist_is_fine(
     kind: str, name: str, place: tuple[int, ...]
 ) -> None:
     tensors = memory(kind)

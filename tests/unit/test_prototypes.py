@@ -2,13 +2,11 @@ from __future__ import annotations
 
 import torch
 
+from no_time_to_train.memory.references import overlapped_patches, patch_weights, weighted_mean
 from no_time_to_train.memory.statistics import (
     class_average,
     class_prototypes,
     leave_one_out_similarity,
-    overlapped_patches,
-    patch_weights,
-    weighted_mean,
 )
 
 
@@ -39,8 +37,15 @@ def test_class_prototypes__average_only_the_references_that_exist() -> None:
 
 
 def test_class_average__weighs_references_by_their_area() -> None:
-    means = torch.tensor([[[1.0], [5.0]]])
-    assert class_average(means, torch.tensor([[3.0, 1.0]])).tolist() == [[2.0]]
+    means = torch.tensor([[1.0], [5.0]])
+    assert class_average(means, torch.tensor([3.0, 1.0])).tolist() == [2.0]
+
+
+def test_class_average__one_of_unknown_area_counts_as_much_as_the_others_do() -> None:
+    means = torch.tensor([[1.0], [5.0], [5.0]])
+    nan = float("nan")
+    assert class_average(means, torch.tensor([3.0, 1.0, nan])).tolist() == [(3 + 5 + 10) / 6]
+    assert class_average(means[:2], torch.tensor([nan, nan])).tolist() == [3.0]
 
 
 def test_leave_one_out_similarity__of_opposite_references_is_zero() -> None:

@@ -16,6 +16,7 @@ import pytest
 from no_time_to_train.dataset.reference_set import (
     ReferencePick,
     read_reference_set,
+    tell_references,
     write_reference_set,
 )
 from no_time_to_train.errors import InputError
@@ -171,3 +172,30 @@ def test_read__refuses_a_named_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pkl")
     with pytest.raises(InputError, match="is a named pipe"):
         read_reference_set(tmp_path / "pipe.pkl")
+
+
+def picks(*image_ids: int) -> list[ReferencePick]:
+    return [ReferencePick(image_id, [10 * image_id]) for image_id in image_ids]
+
+
+@pytest.mark.parametrize(
+    ("birds", "boats", "expected"),
+    [
+        (picks(1, 2), picks(3, 4), "4 references of 2 classes, 2 each"),
+        (picks(1, 2, 3), picks(4), "4 references of 2 classes: bird 3, boat 1"),
+        (
+            picks(1, 2),
+            picks(3, 3),
+            "4 references of 2 classes, 2 each; without repetitions: boat 1",
+        ),
+        (
+            picks(1, 2, 2),
+            picks(3, 3),
+            "5 references of 2 classes: bird 3, boat 2; without repetitions: bird 2, boat 1",
+        ),
+    ],
+)
+def test_tell_references__counts_each_class_where_they_differ(
+    birds: list[ReferencePick], boats: list[ReferencePick], expected: str
+) -> None:
+    assert tell_references({16: birds, 9: boats}, {9: "boat", 16: "bird"}) == expected

@@ -20,7 +20,8 @@ NOTE = "0 of 15 above 0.85, best 0.48"
 )
 def test_found_caption__tells_how_many_and_how_close(scores, threshold, expected):
     shown = sum(score > threshold for score in scores)
-    assert found_caption(scores, shown, threshold) == expected
+    best = max(scores, default=None)
+    assert found_caption(shown, len(scores), best, threshold) == expected
 
 
 def test_add_title__puts_a_white_band_above_the_picture():

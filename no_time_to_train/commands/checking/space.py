@@ -25,6 +25,8 @@ PIXEL_BYTES = 1.5
 """Of a picture, in the formats that keep pixels."""
 PATCH_SIDE = 14
 """Pixels, of the published encoders; of others memories are about as large."""
+THUMBNAIL_BYTES = 1000
+"""Of the small picture that a memory keeps of a reference."""
 OTHER_CHANNELS = 1024
 """Of a patch feature, where the encoder is of another package."""
 NEW_LOG = "version_N"
@@ -74,12 +76,13 @@ def _bytes_of_output(setup: Setup, data: Data, memory: MemoryDescription | None)
     if setup.mode is TestMode.test:
         per_image = setup.model.sam2_infer_cfgs.num_out_instance * RECORD_BYTES
         return data.samples * per_image
+    thumbnails = bank.category_num * bank.length * THUMBNAIL_BYTES
     if setup.mode is TestMode.fill_memory:
         patches = (dinov2_side(encoder) // PATCH_SIDE) ** 2 * data.samples * channels * 2
         table = bank.category_num * bank.length * channels * 8
-        return table + min(patches, bank.patch_memory_mb * 2**20)
+        return table + thumbnails + min(patches, bank.patch_memory_mb * 2**20)
     extra = setup.model.sam2_infer_cfgs.kmeans_k + setup.model.sam2_infer_cfgs.n_pca_components
-    return bank.category_num * channels * (4 * bank.length + 4 + 2 * (extra + 1))
+    return thumbnails + bank.category_num * channels * (4 * bank.length + 4 + 2 * (extra + 1))
 
 
 def _check_space(

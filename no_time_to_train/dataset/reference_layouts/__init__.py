@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from no_time_to_train.dataset.reference_layouts import class_folders
+from no_time_to_train.dataset.reference_layouts import class_folders, coco_json, labelme, yolo
 from no_time_to_train.dataset.reference_layouts.box_masks import with_masks
 from no_time_to_train.dataset.reference_layouts.folder import Folder
 from no_time_to_train.dataset.reference_layouts.found import FoundReferences
@@ -28,6 +28,21 @@ class Layout:
 
 
 LAYOUTS: dict[str, Layout] = {
+    coco_json.NAME: Layout(
+        coco_json.evidence,
+        coco_json.read,
+        "a COCO json and its images",
+    ),
+    yolo.NAME: Layout(
+        yolo.evidence,
+        yolo.read,
+        "YOLO's data.yaml with images/NAME.jpg and labels/NAME.txt",
+    ),
+    labelme.NAME: Layout(
+        labelme.evidence,
+        labelme.read,
+        "pictures and the json that Labelme writes for each",
+    ),
     class_folders.NAME: Layout(
         class_folders.evidence,
         class_folders.read,
@@ -55,9 +70,24 @@ def find_references(folder: Path) -> FoundReferences:
             f"{folder} holds references in more than one layout, {shown}; keep those of one there"
         )
     if not fitting:
-        expected = "; or ".join(layout.expected for layout in LAYOUTS.values())
-        raise InputError(
-            f"{folder} holds {listing.describe()} and no references that are recognised; lay them "
-            f"out as {expected}"
-        )
+        raise _not_recognised(folder, listing)
     return LAYOUTS[next(iter(fitting))].read(listing)
+
+
+def _not_recognised(folder: Path, listing: Folder) -> InputError:
+    if listing.chosen is not None:
+        return InputError(
+            f"{folder} is neither a COCO json nor one of Labelme nor YOLO's data.yaml; name one of "
+            "these, or the folder of the references"
+        )
+    mask = class_folders.misplaced(listing)
+    if mask is not None:
+        return InputError(
+            f"{folder} holds masks such as {mask}, but not in a folder per class; name the folder "
+            "that holds those of the classes, such as bird/park.jpg and bird/park.png"
+        )
+    expected = "; or ".join(layout.expected for layout in LAYOUTS.values())
+    return InputError(
+        f"{folder} holds {listing.describe()} and no references that are recognised; lay them out "
+        f"as {expected}"
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -43,13 +43,22 @@ def evidence(folder: Folder) -> PurePosixPath | None:
     """A mask beside a picture in a folder, if there is one."""
     if folder.chosen is not None:
         return None
-    for files in _by_class(folder).values():
+    return next(_all_masks(_by_class(folder).values()), None)
+
+
+def misplaced(folder: Folder) -> PurePosixPath | None:
+    """A mask beside a picture that lies directly in the folder or too deep, if there is one."""
+    by_parent: defaultdict[PurePosixPath, list[PurePosixPath]] = defaultdict(list)
+    for file in folder.pictures:
+        by_parent[file.parent].append(file)
+    return next(_all_masks(by_parent.values()), None)
+
+
+def _all_masks(folders: Iterable[Sequence[PurePosixPath]]) -> Iterator[PurePosixPath]:
+    for files in folders:
         groups = _grouped(files)
         for stem, group in groups.items():
-            mask = next(_masks(stem, group, groups), None)
-            if mask is not None:
-                return mask
-    return None
+            yield from _masks(stem, group, groups)
 
 
 def read(folder: Folder) -> FoundReferences:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,20 @@ class FoundReferences:
         """By class index."""
         return [category.name for category in self.annotations.categories]
 
+    @cached_property
+    def by_class(self) -> list[list[Annotation]]:
+        """The references by class index, in the order of the annotations."""
+        grouped: dict[int, list[Annotation]] = {
+            category.id: [] for category in self.annotations.categories
+        }
+        for annotation in self.annotations.annotations:
+            grouped[annotation.category_id].append(annotation)
+        return list(grouped.values())
+
     @property
     def counts(self) -> list[int]:
         """References by class index."""
-        ids = [annotation.category_id for annotation in self.annotations.annotations]
-        return [ids.count(category.id) for category in self.annotations.categories]
+        return [len(references) for references in self.by_class]
 
     @property
     def shots(self) -> int:
@@ -59,13 +69,11 @@ class FoundReferences:
 
     @property
     def examples(self) -> list[Example]:
-        """What there is to encode: class by class, in the order of the annotations."""
+        """What there is to encode, class by class."""
         return [
             Example(self.annotations.images[annotation.image_id], annotation, index, slot)
-            for index, category in enumerate(self.annotations.categories)
-            for slot, annotation in enumerate(
-                each for each in self.annotations.annotations if each.category_id == category.id
-            )
+            for index, references in enumerate(self.by_class)
+            for slot, annotation in enumerate(references)
         ]
 
     def path(self, image_id: Id) -> Path:
@@ -132,7 +140,8 @@ def with_box(file_name: str, size: Size, class_name: str, corners: Box, what: st
     height, width = size
     left, right = (min(max(value, 0.0), float(width)) for value in corners[::2])
     top, bottom = (min(max(value, 0.0), float(height)) for value in corners[1::2])
-    if int(right) - int(left) < 1 or int(bottom) - int(top) < 1:
+    longer = max(int(right) - int(left), int(bottom) - int(top))
+    if right <= left or bottom <= top or longer < 1:
         raise InputError(
             f"{what}: the box from ({corners[0]:g}, {corners[1]:g}) to ({corners[2]:g}, "
             f"{corners[3]:g}) has no pixel in the picture of {height} x {width} (height x width); "

@@ -1,0 +1,92 @@
+"""The references of a memory, with their pictures where the file keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from no_time_to_train.errors import InputError
+from no_time_to_train.reports.content import ReferenceClass
+from no_time_to_train.reports.pictures import jpeg_uri
+
+MAX_THUMBNAILS = 200
+"""On a page: those of the first classes, and of each class the first."""
+MAX_PER_CLASS = 10
+SIDE = 96
+"""Pixels of a picture."""
+MAX_BYTES = 6_000
+"""Of a picture."""
+BACKDROP = 0.4
+"""Brightness around the instance."""
+
+
+def memory_references(
+    path: Path, classes: Any = None
+) -> tuple[list[ReferenceClass], int, str | None]:
+    """Read a memory file.
+
+    Args:
+        path: Of it.
+        classes: `name` and number of `references` of each, where the run has kept them.
+
+    Returns:
+        The classes, how many pictures are beyond the limit, and a sentence where the file cannot
+        be read.
+    """
+    from no_time_to_train.memory.bank import Memory  # seconds, where PyTorch is not loaded yet
+    from no_time_to_train.memory.checkpoint import read_memory
+
+    try:
+        file = read_memory(path)
+        memory = file.load(Memory())
+    except InputError as error:
+        return _named(classes), 0, f"The references are without pictures: {error}."
+    pictures = getattr(memory, "thumbnails", [])
+    names = file.class_names or [f"class {number}" for number in range(1, len(pictures) + 1)]
+    counts = dict(zip(names, map(len, pictures), strict=False))
+    counts |= {each.name: each.count for each in _named(classes) if each.count is not None}
+    return _with_pictures(names, counts, pictures)
+
+
+def _named(classes: Any) -> list[ReferenceClass]:
+    if not isinstance(classes, list):
+        return []
+    entries = [each for each in classes if isinstance(each, Mapping)]
+    return [ReferenceClass(str(each.get("name")), _count(each), ()) for each in entries]
+
+
+def _count(entry: Mapping[str, Any]) -> int | None:
+    references = entry.get("references")
+    if isinstance(references, list):
+        return len(references)
+    return references if isinstance(references, int) else None
+
+
+def _with_pictures(
+    names: Sequence[str],
+    counts: Mapping[str, int],
+    pictures: Sequence[Sequence[NDArray[np.uint8] | None]],
+) -> tuple[list[ReferenceClass], int, str | None]:
+    left = MAX_THUMBNAILS
+    classes, left_out = [], 0
+    for row, name in enumerate(names):
+        own = [each for each in (pictures[row] if row < len(pictures) else []) if each is not None]
+        shown = own[: min(left, MAX_PER_CLASS)]
+        left -= len(shown)
+        left_out += len(own) - len(shown)
+        classes.append(ReferenceClass(name, counts.get(name), [_uri(each) for each in shown]))
+    has_pictures = any(each.thumbnails for each in classes)
+    note = None if has_pictures else "The memory file holds no pictures of its references."
+    return classes, left_out, note
+
+
+def _uri(thumbnail: NDArray[np.uint8]) -> str:
+    """A thumbnail (T, T, 4), dark around the instance."""
+    weights = BACKDROP + (1 - BACKDROP) * thumbnail[..., 3:] / 255
+    pixels = Image.fromarray((thumbnail[..., :3] * weights).astype(np.uint8))
+    return jpeg_uri(pixels.resize((SIDE, SIDE), Image.Resampling.LANCZOS), MAX_BYTES)

@@ -1,0 +1,249 @@
+"""`predict`: any folder of pictures, from marked examples to masks."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from pycocotools import mask as rle_codec
+
+from no_time_to_train.api import FewShotSegmenter
+from no_time_to_train.coco.annotations import CocoAnnotations, rasterise
+from tests.cli.conftest import ROOT, Outcome, run_command
+
+DEMO = ("configs/demo.yaml", "few.yaml")
+SCENES = ROOT / "scenes"
+CLASSES = ("dotted_arrow", "zigzag_heart")
+
+
+def write_scenes_dir(folder: Path) -> None:
+    """References of two classes, a folder each, and settings with few prompts."""
+    (folder / "configs").symlink_to(ROOT / "configs")
+    (folder / "demo_models").symlink_to(ROOT / "demo_models")
+    few = {"model_cfg": {"sam2_infer_cfgs": {"points_per_side": 6}}}
+    (folder / "few.yaml").write_text(yaml.safe_dump({"model": {"init_args": few}}))
+    annotations = CocoAnnotations.read(SCENES / "annotations/references.json")
+    ids = {category.id: category.name for category in annotations.categories}
+    for entry in annotations.annotations:
+        place = folder / "refs" / ids[entry.category_id]
+        if place.name in CLASSES and not place.exists():
+            place.mkdir(parents=True)
+            image = annotations.images[entry.image_id]
+            shutil.copy(SCENES / "images" / image.file_name, place / "one.jpg")
+            Image.fromarray(rasterise(entry, image)).save(place / "one.png")
+
+
+def copy_pictures(folder: Path, count: int, first: int = 0) -> None:
+    """Some scenes."""
+    folder.mkdir(exist_ok=True, parents=True)
+    for number in range(first, first + count):
+        shutil.copy(SCENES / "images" / f"target_{number:02d}.jpg", folder)
+
+
+def predict(*more: str, source: tuple[str, str] = ("--memory", "memory.pth")) -> Outcome:
+    return run_command("predict", *arguments(*more, source=source))
+
+
+def arguments(*more: str, source: tuple[str, str] = ("--memory", "memory.pth")) -> list[str]:
+    configs = [word for name in DEMO for word in ("--config", name)]
+    return [*source, "--images", "pics", *configs, "--threshold", "0.5", *more]
+
+
+def read(path: str) -> Any:
+    return json.loads(Path(path).read_text())
+
+
+def tables(folder: str) -> dict[str, bytes]:
+    return {name: Path(folder, name).read_bytes() for name in ("results.json", "instances.csv")}
+
+
+def files(folder: str) -> dict[str, bytes]:
+    """Everything that does not tell of time."""
+    paths = [path for path in Path(folder).rglob("*") if path.is_file()]
+    own = [path for path in paths if path.name not in ("run.json", "predict.log", "report.html")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in own}
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A run from references, which nothing has disturbed."""
+
+    folder: Path
+    outcome: Outcome
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """Four scenes."""
+    folder = tmp_path_factory.mktemp("predicted")
+    write_scenes_dir(folder)
+    copy_pictures(folder / "pics", 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        outcome = predict("--out", "out", source=("--references", "refs"))
+    assert outcome.code == 0, outcome.err
+    return Whole(folder, outcome)
+
+
+@pytest.fixture
+def scenes_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Whole) -> Path:
+    """A working directory: settings, references, a memory of them, and four scenes."""
+    write_scenes_dir(tmp_path)
+    shutil.copytree(whole.folder / "pics", tmp_path / "pics")
+    shutil.copy(whole.folder / "out" / "memory.pth", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_predict__writes_what_the_segmenter_finds(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(whole.folder)
+    results = read("out/results.json")
+    assert [image["file_name"] for image in results["images"]] == [
+        f"target_{number:02d}.jpg" for number in range(4)
+    ]
+    assert [category["name"] for category in results["categories"]] == list(CLASSES)
+    segmenter = FewShotSegmenter.from_config(*DEMO, device="cpu")
+    for name in CLASSES:
+        segmenter.remember(f"refs/{name}/one.jpg", f"refs/{name}/one.png", name)
+    segmenter.finalise()
+    for image in results["images"]:
+        found = segmenter.segment(f"pics/{image['file_name']}")
+        kept = [row for row, score in enumerate(found.scores.tolist()) if score >= 0.5]
+        entries = [a for a in results["annotations"] if a["image_id"] == image["id"]]
+        assert len(entries) == len(kept) > 0
+        for row, entry in zip(kept, entries, strict=True):
+            decoded = rle_codec.decode(entry["segmentation"])
+            assert np.array_equal(decoded, found.masks[row].numpy())
+            assert entry["score"] == pytest.approx(float(found.scores[row]), abs=1e-6)
+            assert entry["category_id"] == int(found.labels[row]) + 1
+
+
+def test_predict__writes_tables_masks_overlays_and_a_record(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(whole.folder)
+    results, run = read("out/results.json"), read("out/run.json")
+    with open("out/instances.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(results["annotations"]) == run["instances"]
+    masks = {row["picture"]: row["mask"] for row in rows}
+    for image in results["images"]:
+        own = [a for a in results["annotations"] if a["image_id"] == image["id"]]
+        covered = sum(rle_codec.decode(each["segmentation"]) for each in own) > 0
+        labels = np.asarray(Image.open(Path("out", masks[image["file_name"]])))
+        assert np.array_equal(labels > 0, covered)
+    names = {path.name for path in Path("out").iterdir()}
+    assert {"memory.pth", "predict.log", "pictures.jsonl", "masks", "overlays"} <= names
+    assert "unfinished" not in names
+    for number in range(4):
+        size = Image.open(f"pics/target_{number:02d}.jpg").size
+        assert Image.open(f"out/overlays/target_{number:02d}.jpg").size == size
+        assert Image.open(f"out/masks/target_{number:02d}.png").size == size
+    assert run["classes"][0]["name"] == CLASSES[0]
+    assert [each["references"] for each in run["classes"]] == [1, 1]
+    assert (run["pictures"], run["bad_pictures"], run["threshold"]) == (4, [], 0.5)
+    assert len(run["files"]["--references"]) == 64
+    assert "4 of 4 pictures" in Path("out/predict.log").read_text()
+
+
+def test_predict__draws_by_instance_and_says_how_close_an_empty_picture_is(
+    scenes_dir: Path,
+) -> None:
+    shutil.rmtree("pics")
+    copy_pictures(Path("pics"), 1)
+    outcome = predict("--out", "out", "--colour-by", "instance")
+    assert outcome.code == 0, outcome.err
+    picture = read("out/run.json")["settings"]["model_cfg.test.colour_by"]
+    assert picture == "instance"
+    outcome = predict("--out", "none", "--threshold", "1")
+    assert outcome.code == 0, outcome.err
+    corner = np.asarray(Image.open("none/overlays/target_00.jpg"))[:12, :60]
+    assert corner.min() < 30 and corner.max() > 200 and np.median(corner) < 30  # white on black
+    outcome = predict("--out", "other", "--colour-by", "score")
+    assert outcome.code == 2 and "--colour-by" in outcome.err
+
+
+def test_predict__with_the_memory_of_a_run_finds_the_same(scenes_dir: Path, whole: Whole) -> None:
+    outcome = predict("--out", "out")
+    assert outcome.code == 0, outcome.err
+    assert tables("out") == tables(str(whole.folder / "out"))
+
+
+def break_picture() -> None:
+    path = Path("pics/target_01.jpg")
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def test_predict__leaves_out_a_bad_picture_and_says_so(scenes_dir: Path) -> None:
+    break_picture()
+    outcome = predict("--out", "out")
+    assert outcome.code == 3
+    assert outcome.err.startswith("1 of 4 pictures were left out: pics/target_01.jpg")
+    assert "out/run.json" in outcome.err
+    images = [image["file_name"] for image in read("out/results.json")["images"]]
+    assert images == ["target_00.jpg", "target_02.jpg", "target_03.jpg"]
+    (bad,) = read("out/run.json")["bad_pictures"]
+    assert bad["file_name"] == "target_01.jpg"
+    assert "cannot be decoded" in bad["reason"]
+    assert not Path("out/masks/target_01.png").exists()
+
+
+def test_predict__of_bad_pictures_alone_writes_no_tables(scenes_dir: Path) -> None:
+    shutil.rmtree("pics")
+    Path("pics").mkdir()
+    Path("pics/a.jpg").write_bytes(b"no picture")
+    outcome = predict("--out", "out")
+    assert outcome.code == 3
+    assert not Path("out/results.json").exists()
+    assert not Path("out/instances.csv").exists()
+    assert len(read("out/run.json")["bad_pictures"]) == 1
+
+
+def occupy() -> None:
+    Path("out").mkdir()
+    Path("out/notes.txt").write_text("mine")
+
+
+def as_file() -> None:
+    Path("out").write_text("mine")
+
+
+REFUSED: dict[str, tuple[list[str], Callable[[], None], list[str]]] = {
+    "no images": (["--images", "nothing"], lambda: None, ["--images nothing does not exist"]),
+    "no picture": (["--images", "refs.txt"], lambda: None, ["refs.txt does not exist"]),
+    "empty": (["--images", "configs"], lambda: None, ["no picture in configs", "other files"]),
+    "out is full": ([], occupy, ["--out out is not empty", "another folder"]),
+    "out is full, resumed": (["--resume"], occupy, ["--out out is not empty"]),
+    "out is a file": ([], as_file, ["--out", "out"]),
+    "out is images": (["--out", "pics"], lambda: None, ["--out pics is not empty"]),
+    "threshold": (["--threshold", "1.5"], lambda: None, ["--threshold", "from 0 to 1", "1.5"]),
+    "devices": (["--devices", "0"], lambda: None, ["--devices", "1 or more"]),
+    "device": (["--device", "tpu"], lambda: None, ["'tpu'", "does not exist here"]),
+    "memory": (["--memory", "no.pth"], lambda: None, ["no.pth does not exist"]),
+    "weights": (["--sam2", "sam2_hiera_l"], lambda: None, ["weights sam2_hiera_l"]),
+    "encoder": (["--encoder", "dinov2_smal"], lambda: None, ["did you mean dinov2_small?"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_predict__refuses_in_one_sentence_and_leaves_nothing(scenes_dir: Path, case: str) -> None:
+    more, prepare, words = REFUSED[case]
+    prepare()
+    before = sorted(scenes_dir.rglob("*"))
+    outcome = predict("--out", "out", *more)
+    assert outcome.code == 2
+    (line,) = outcome.err.splitlines()
+    for word in words:
+        assert word in line
+    assert sorted(scenes_dir.rglob("*")) == before
