@@ -17,13 +17,24 @@ from no_time_to_train.config import ColourBy, ModelConfig
 from no_time_to_train.errors import InputError, listed
 
 
-def check_name(name: Any) -> str:
-    """The name of a class, without spaces around it."""
+def check_name(name: Any, wanted: Sequence[str] | None = None) -> str:
+    """The name of a class, without spaces around it.
+
+    Args:
+        name: Of any type.
+        wanted: Names that classes may have; by default any.
+    """
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"name is {shown(name)}; give the class a name, such as 'bird'")
     if any(0xD800 <= ord(letter) < 0xE000 for letter in name):
         raise InputError(f"name is {shown(name)}, which is no Unicode text; give another")
-    return name.strip()
+    stripped: str = name.strip()
+    if wanted is not None and stripped not in wanted:
+        raise InputError(
+            f"name is {stripped!r}, which is none of the classes of the configuration "
+            f"({listed(wanted)}); change its cat_names or class_split, or the name"
+        )
+    return stripped
 
 
 def check_config(config: Any) -> None:

@@ -58,7 +58,8 @@ def open_target(image: Picture, as_stored: bool, image_size: int) -> OpenedPictu
     """
     picture = open_picture(image, as_stored)
     source = Path(image) if isinstance(image, str | Path) else None
-    return OpenedPicture(picture, to_target(picture, image_size), source)
+    image_id = 0 if source is None else str(source)  # for messages
+    return OpenedPicture(picture, to_target(picture, image_size, image_id), source)
 
 
 def check_many(images: Any, progress: Any, on_bad: Any) -> None:
@@ -78,6 +79,20 @@ def check_many(images: Any, progress: Any, on_bad: Any) -> None:
         raise InputError(f"progress is {shown(progress)}; give True, False or a function")
     if on_bad not in ("raise", "skip"):
         raise InputError(f"on_bad is {shown(on_bad)}; give 'raise' or 'skip'")
+
+
+def segment_stream(
+    images: Iterable[Picture],
+    read: Callable[[Picture], OpenedPicture],
+    segment: Callable[[Sequence[OpenedPicture]], Iterable[Result]],
+    batch_size: int,
+    progress: Progress,
+    on_bad: OnBad,
+) -> Iterator[Result]:
+    """Read pictures ahead and segment them in batches; arguments as for `segment_many`."""
+    pictures = read_ahead(images, read, 2 * batch_size)
+    with told(progress, images) as done:
+        yield from segment_in_batches(pictures, segment, batch_size, on_bad, done)
 
 
 def read_ahead(

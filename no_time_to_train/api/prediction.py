@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import index
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -24,29 +24,22 @@ from no_time_to_train.api.arguments import (
     check_score,
     check_wanted_names,
 )
-from no_time_to_train.api.rows import chosen_rows
-from no_time_to_train.coco.boxes import xywh_to_xyxy, xyxy_to_xywh
+from no_time_to_train.api.instance import ImageInstance
+from no_time_to_train.api.rows import chosen_rows, is_number
+from no_time_to_train.coco.boxes import xyxy_to_xywh
 from no_time_to_train.coco.results import CocoRecord
 from no_time_to_train.config import ColourBy
+from no_time_to_train.errors import InputError
+from no_time_to_train.exports.detections import to_detections
 from no_time_to_train.exports.instances_csv import instance_rows, write_csv
-from no_time_to_train.exports.picture_results import FoundInstance, PictureResult, picture_result
+from no_time_to_train.exports.labelme import write_labelme
+from no_time_to_train.exports.picture_results import PictureResult, picture_result
 from no_time_to_train.structures import Prediction
 from no_time_to_train.visualization.captions import found_caption
 from no_time_to_train.visualization.predictions import Instance, draw_instances
 
-
-@dataclass(frozen=True)
-class ImageInstance(FoundInstance):
-    """One object found in an image."""
-
-    name: str
-    """Of its class."""
-
-    @property
-    def box(self) -> tuple[int, int, int, int]:
-        """(x1, y1, x2, y2) in pixels: first and last column and row of the mask."""
-        left, top, right, bottom = xywh_to_xyxy(self.bbox)
-        return left, top, right - 1, bottom - 1
+if TYPE_CHECKING:
+    from supervision import Detections
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +150,7 @@ class ImagePrediction:
         """
         if isinstance(chosen, slice):
             return replace(self, instances=self.instances[chosen])
-        if np.ndim(chosen) == 0 and hasattr(chosen, "__index__") and not _is_bool(chosen):
+        if is_number(chosen):
             return self.instances[index(chosen)]
         return self._rows(chosen_rows(chosen, len(self)))
 
@@ -248,6 +241,33 @@ class ImagePrediction:
         write_csv(text, rows)
         return text.getvalue()
 
+    def to_labelme(self, path: str | Path, picture: str | Path | None = None) -> None:
+        """Write the instances as Labelme json, to look through and correct them by hand.
+
+        Args:
+            path: Of the json, which appears whole or not at all.
+            picture: The image that the json points to; by default the file that was segmented.
+
+        Raises:
+            InputError: The file cannot be written, or the image was given as pixels, so that there
+                is none to point to.
+        """
+        target = check_path(path)
+        source = self.source if picture is None else check_path(picture, "picture")
+        if source is None:
+            raise InputError(
+                "picture is None, but the image was given as pixels; save it, and give its path"
+            )
+        write_labelme(target, self.to_result(), self.class_names, source)
+
+    def to_supervision(self) -> Detections:
+        """Put the instances down as `supervision.Detections`, names under `class_name`.
+
+        Raises:
+            InputError: The package supervision is not installed.
+        """
+        return to_detections(self.to_result(), self.class_names)
+
     def draw(
         self, threshold: float | None = None, colour_by: ColourBy | None = None
     ) -> Image.Image:
@@ -279,7 +299,3 @@ class ImagePrediction:
 
     def _rows(self, rows: Iterable[int]) -> ImagePrediction:
         return replace(self, instances=tuple(self.instances[row] for row in rows))
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool | np.bool_) or getattr(value, "dtype", None) == torch.bool

@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from no_time_to_train.api.arguments import shown
 from no_time_to_train.errors import InputError
+
+
+def is_number(chosen: Any) -> bool:
+    """Whether it asks for one instance: an integer of Python, NumPy or PyTorch, and no boolean."""
+    dtype = getattr(chosen, "dtype", type(chosen))
+    if dtype in (bool, np.bool_, torch.bool) or np.ndim(chosen):
+        return False
+    return hasattr(chosen, "__index__")
 
 
 def chosen_rows(chosen: Any, count: int) -> list[int]:

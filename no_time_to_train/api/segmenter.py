@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from pathlib import Path
-from threading import RLock
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from no_time_to_train.api.arguments import (
-    check_class,
-    check_config,
-    check_count,
-    check_name,
-    check_path,
-    check_preset,
-    check_score,
-    check_side,
-    usable_device,
+from no_time_to_train.api.arguments import check_count, check_name, check_path
+from no_time_to_train.api.building import (
+    DATASETS,
+    LOADING,
+    PictureSettings,
+    build_parts,
+    preset_config,
 )
-from no_time_to_train.api.classes import ClassInfo, reference_counts
+from no_time_to_train.api.class_memory import ClassMemory
 from no_time_to_train.api.drawing import MaskDrawing
 from no_time_to_train.api.examples import ExampleReader, Marks
 from no_time_to_train.api.many import (
@@ -31,39 +27,18 @@ from no_time_to_train.api.many import (
     Progress,
     check_many,
     open_target,
-    read_ahead,
-    segment_in_batches,
-    told,
+    segment_stream,
 )
 from no_time_to_train.api.marks import Mark
 from no_time_to_train.api.pictures import Picture
 from no_time_to_train.api.prediction import ImagePrediction
-from no_time_to_train.config import (
-    ColourBy,
-    DataLoadConfig,
-    DatasetsConfig,
-    EncoderConfig,
-    ModelConfig,
-    Orientation,
-    Sam2Name,
-)
-from no_time_to_train.dataset.class_splits import class_names as class_names_of
-from no_time_to_train.encoders import build_encoder, input_size
-from no_time_to_train.errors import InputError, listed
-from no_time_to_train.files import check_regular_file
-from no_time_to_train.memory.bank import Memory
-from no_time_to_train.memory.checkpoint import read_memory, write_memory
-from no_time_to_train.memory.description import EncoderSpec
+from no_time_to_train.config import DataLoadConfig, DatasetsConfig, ModelConfig, Sam2Name
 from no_time_to_train.models.segmenter import Segmenter
-from no_time_to_train.proposers import build_proposer
 from no_time_to_train.settings import read_configs
 from no_time_to_train.structures import Reference
 
-DATASETS = DatasetsConfig()
-LOADING = DataLoadConfig()
 
-
-class FewShotSegmenter:
+class FewShotSegmenter(ClassMemory):
     """Finds and segments every instance of classes that a few examples show.
 
     segmenter = FewShotSegmenter.from_preset()
@@ -79,82 +54,20 @@ class FewShotSegmenter:
     share one segmenter: they wait for each other.
     """
 
-    def __init__(
-        self,
-        segmenter: Segmenter,
-        *,
-        crop_size: int,
-        image_size: int,
-        context_ratio: float = DATASETS.fill_memory.context_ratio,
-        reference_orientation: Orientation = "auto",
-        target_orientation: Orientation = "auto",
-        wanted: Sequence[str] | None = None,
-        batch_size: int = 1,
-        threshold: float = 0.5,
-        colour_by: ColourBy = "class",
-    ) -> None:
+    def __init__(self, segmenter: Segmenter, settings: PictureSettings) -> None:
         """Put the parts together; `from_preset`, `from_config` and `from_settings` build them.
 
         Args:
             segmenter: With both networks, on the device that it is to run on.
-            crop_size: Side of the crops of examples, the encoder's input, in pixels.
-            image_size: Side of the square that images to segment are resized to, in pixels.
-            context_ratio: How much wider than the instance's box a crop is.
-            reference_orientation: Whether pictures of examples are turned as their EXIF orientation
-                says (`auto`, `shown`) or read as they are stored (`stored`).
-            target_orientation: The same of pictures to segment.
-            wanted: Names that classes may have; by default any.
-            batch_size: Pictures of `segment_all` that go through the image encoders together.
-            threshold: Lowest score that predictions draw by default.
-            colour_by: What predictions give a colour of its own by default.
+            settings: How pictures are read, and predictions drawn.
         """
-        self._segmenter = segmenter
-        self._image_size = image_size
-        self._targets_as_stored = target_orientation == "stored"
-        self._wanted = wanted
-        self._batch_size = batch_size
-        self._threshold = threshold
-        self._thresholds: dict[str, float] = {}
-        self._colour_by = colour_by
-        self._lock = RLock()
-        as_stored = reference_orientation == "stored"
+        super().__init__(segmenter, settings.threshold)
+        self._settings = settings
+        as_stored = settings.reference_orientation == "stored"
         self._drawing = MaskDrawing(segmenter.proposer, as_stored, self._lock)
-        self._examples = ExampleReader(self._drawing, crop_size, context_ratio, as_stored)
-
-    @property
-    def class_names(self) -> list[str]:
-        """Names by label; a copy, changing it changes no class."""
-        return list(self._segmenter.memory.class_names)
-
-    @property
-    def classes(self) -> list[ClassInfo]:
-        """Name, number of examples and threshold of each class, by label."""
-        with self._lock:
-            memory = self._segmenter.memory
-            return [
-                ClassInfo(name, count, self._thresholds.get(name, self._threshold))
-                for name, count in zip(memory.class_names, reference_counts(memory), strict=True)
-            ]
-
-    def set_threshold(self, name: str, threshold: float | None) -> None:
-        """Say from which score on instances of one class are drawn; all are found anyway.
-
-        It holds for later predictions, until the class is forgotten or another memory is loaded; no
-        file keeps it.
-
-        Args:
-            name: Of the class.
-            threshold: None stands for that of the configuration.
-
-        Raises:
-            InputError: There is no such class, or the threshold is no number.
-        """
-        with self._lock:
-            check_class(name, self.class_names)
-            if threshold is None:
-                self._thresholds.pop(name, None)
-            else:
-                self._thresholds[name] = check_score(threshold, "threshold")
+        self._examples = ExampleReader(
+            self._drawing, settings.crop_size, settings.context_ratio, as_stored
+        )
 
     @classmethod
     def from_preset(
@@ -176,15 +89,8 @@ class FewShotSegmenter:
             encoder_image_size: Side of its square input in pixels, by default its own.
             device: As for `from_settings`.
         """
-        check_preset(sam2, "sam2")
-        check_preset(encoder, "encoder")
-        if encoder_image_size is not None:
-            check_side(encoder_image_size, "encoder_image_size")
-        config = ModelConfig(
-            sam2_cfg_file=sam2,
-            sam2_ckpt_path=str(check_path(sam2_checkpoint, "sam2_checkpoint")),
-            encoder_cfg=EncoderConfig(name=encoder, img_size=encoder_image_size),
-            encoder_ckpt_path=str(check_path(encoder_checkpoint, "encoder_checkpoint")),
+        config = preset_config(
+            sam2, sam2_checkpoint, encoder, encoder_checkpoint, encoder_image_size
         )
         return cls.from_settings(config, device=device)
 
@@ -233,30 +139,7 @@ class FewShotSegmenter:
         Raises:
             InputError: A checkpoint is missing or of another model, or there is no such device.
         """
-        where = usable_device(device)
-        check_config(config)
-        if image_size is not None:
-            check_side(image_size, "image_size")
-        references = datasets.fill_memory
-        wanted: Sequence[str] | None = references.cat_names
-        if wanted is None and references.class_split is not None:
-            wanted = class_names_of(references.class_split)
-        encoder, proposer = build_encoder(config), build_proposer(config, image_size)
-        memory = Memory.from_config(config)
-        memory.encoder = EncoderSpec(config.encoder_cfg.name, input_size(encoder))
-        segmenter = Segmenter(config.sam2_infer_cfgs, encoder, proposer, memory=memory)
-        return cls(
-            segmenter.to(where),
-            crop_size=input_size(encoder),
-            image_size=proposer.image_size,
-            context_ratio=references.context_ratio,
-            reference_orientation=references.orientation,
-            target_orientation=datasets.test.orientation,
-            wanted=wanted,
-            batch_size=loading.batch_size,
-            threshold=config.test.vis_thr,
-            colour_by=config.test.colour_by,
-        )
+        return cls(*build_parts(config, datasets, loading, image_size, device))
 
     def fresh(self) -> FewShotSegmenter:
         """Another segmenter with the same networks and settings, which remembers nothing yet.
@@ -297,15 +180,11 @@ class FewShotSegmenter:
             InputError: An argument is of another kind; the mask has another size than the image, or
                 no pixel; or the features are not finite.
         """
-        name = check_name(name)
-        if self._wanted is not None and name not in self._wanted:
-            raise InputError(
-                f"name is {name!r}, which is none of the classes of the configuration "
-                f"({listed(self._wanted)}); change its cat_names or class_split, or the name"
-            )
+        name = check_name(name, self._settings.wanted)
         marks = Marks(mask, polygon, box)
+        crop, inside = self._examples.read(image, marks, f"the mask of this {name}")
         with self._lock:
-            self._learn(*self._examples.read(image, marks, f"the mask of this {name}"), name)
+            self._learn(crop, inside, name)
 
     def _learn(self, crop: Tensor, mask: Tensor, name: str) -> None:
         memory = self._segmenter.memory
@@ -345,26 +224,6 @@ class FewShotSegmenter:
         """
         return self._drawing.draw(image, points, point_labels, box)
 
-    def forget(self) -> None:
-        """Go back to knowing no class; the networks stay."""
-        with self._lock:
-            self._set_memory(self._segmenter.memory.emptied())
-
-    def _set_memory(self, memory: Memory) -> None:
-        self._segmenter.set_memory(memory)
-        self._thresholds.clear()
-
-    def finalise(self) -> None:
-        """Make classes of the examples; more may be remembered later, and this repeated.
-
-        Classes that were loaded finalised stay as they are.
-
-        Raises:
-            InputError: Nothing was remembered.
-        """
-        with self._lock:
-            self._segmenter.finalise()
-
     def segment(self, image: Picture) -> ImagePrediction:
         """Find every instance of the remembered classes.
 
@@ -379,7 +238,8 @@ class FewShotSegmenter:
         return found
 
     def _open(self, image: Picture) -> OpenedPicture:
-        return open_target(image, self._targets_as_stored, self._image_size)
+        as_stored = self._settings.target_orientation == "stored"
+        return open_target(image, as_stored, self._settings.image_size)
 
     def _segment(self, pictures: Sequence[OpenedPicture]) -> list[ImagePrediction]:
         if not pictures:
@@ -395,7 +255,7 @@ class FewShotSegmenter:
                 names,
                 thresholds,
                 each.source,
-                self._colour_by,
+                self._settings.colour_by,
             )
             for found, each in zip(predictions, pictures, strict=True)
         ]
@@ -424,49 +284,15 @@ class FewShotSegmenter:
         Raises:
             InputError: As by `segment`, or an argument is of another kind.
         """
-        size = self._batch_size if batch_size is None else check_count(batch_size, "batch_size")
+        size = (
+            self._settings.batch_size
+            if batch_size is None
+            else check_count(batch_size, "batch_size")
+        )
         check_many(images, progress, on_bad)
         self._segmenter.memory.check_finalised()
-        return self._segment_many(images, size, progress, on_bad)
-
-    def _segment_many(
-        self, images: Iterable[Picture], batch_size: int, progress: Progress, on_bad: OnBad
-    ) -> Iterator[ImagePrediction]:
-        pictures = read_ahead(images, self._open, 2 * batch_size)
-        with told(progress, images) as done:
-            yield from segment_in_batches(pictures, self._segment, batch_size, on_bad, done)
+        return segment_stream(images, self._open, self._segment, size, progress, on_bad)
 
     def segment_all(self, images: Iterable[Picture]) -> Iterator[ImagePrediction]:
         """The same as `segment_many(images)`."""
         return self.segment_many(images)
-
-    def save(self, path: str | Path) -> None:
-        """Store the memory, finalised where it is; the command line reads it too.
-
-        Args:
-            path: Of the checkpoint.
-
-        Raises:
-            InputError: There is nothing to store, or the place cannot be written to.
-        """
-        target = check_path(path)
-        check_regular_file(target, "the memory")
-        with self._lock:
-            write_memory(target, self._segmenter.memory)
-
-    def load(self, path: str | Path) -> None:
-        """Take up a memory in place of all that was remembered, finalised or loaded before.
-
-        Args:
-            path: Of a checkpoint that was saved, or that the command line has written.
-
-        Raises:
-            InputError: It is missing, unreadable, or of another encoder.
-        """
-        segmenter, file = self._segmenter, read_memory(check_path(path))
-        assert segmenter.encoder is not None and segmenter.memory.encoder is not None
-        memory = file.load(segmenter.memory.emptied())
-        file.check_width(segmenter.memory.encoder.name, segmenter.encoder.width)
-        memory.class_names = memory.class_names or [f"class {i}" for i in range(file.size.classes)]
-        with self._lock:
-            self._set_memory(memory)

@@ -188,6 +188,33 @@ def test_to_csv__gives_a_text_or_writes_a_file(tmp_path: Path) -> None:
         found.to_csv(3)  # type: ignore[arg-type]
 
 
+def test_to_labelme__points_to_the_file_that_was_segmented(tmp_path: Path) -> None:
+    found = three(source=tmp_path / "a b.png")
+    (tmp_path / "json").mkdir()
+    found.to_labelme(tmp_path / "json" / "found.json")
+    written = json.loads((tmp_path / "json" / "found.json").read_text())
+    assert written["imagePath"] == "../a b.png"
+    assert (written["imageHeight"], written["imageWidth"]) == (3, 4)
+    assert {shape["label"] for shape in written["shapes"]} == {"coin", "arrow"}
+
+
+def test_to_labelme__of_pixels_asks_for_a_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^picture is None, but .*save it, and give its path"):
+        three().to_labelme(tmp_path / "found.json")
+    assert not (tmp_path / "found.json").exists()
+    three().to_labelme(tmp_path / "found.json", picture=tmp_path / "b.png")
+    assert json.loads((tmp_path / "found.json").read_text())["imagePath"] == "b.png"
+
+
+def test_to_supervision__is_what_supervision_counts_and_filters() -> None:
+    detections = three().to_supervision()
+    assert len(detections) == 3
+    assert detections["class_name"].tolist() == ["coin", "arrow", "coin"]
+    assert np.array_equal(detections.mask, MASKS)
+    kept = detections[detections.confidence > 0.3]
+    assert kept.area.tolist() == [4, 2]
+
+
 def test_prediction__cannot_be_changed_by_what_it_gives_away() -> None:
     found = three()
     found.masks[:] = True

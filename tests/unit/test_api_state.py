@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from no_time_to_train.api import ClassInfo, FewShotSegmenter
-from no_time_to_train.api import segmenter as api_segmenter
+from no_time_to_train.api import ClassInfo, FewShotSegmenter, building
 from no_time_to_train.config import EncoderConfig, ModelConfig
 from no_time_to_train.errors import InputError
 from no_time_to_train.structures import Proposals, Target
@@ -50,8 +49,8 @@ class WholeImage:
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], FewShotSegmenter]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(api_segmenter, "build_encoder", lambda config: ColourEncoder())
-    monkeypatch.setattr(api_segmenter, "build_proposer", lambda config, size: WholeImage())
+    monkeypatch.setattr(building, "build_encoder", lambda config: ColourEncoder())
+    monkeypatch.setattr(building, "build_proposer", lambda config, size: WholeImage())
     config = ModelConfig(encoder_cfg=EncoderConfig(img_size=14))
     return lambda: FewShotSegmenter.from_settings(config, device="cpu")
 
