@@ -36,6 +36,7 @@ from no_time_to_train.pl_wrapper.saved_config import SavedConfig
 from no_time_to_train.pl_wrapper.stages import STAGES, check_flags
 from no_time_to_train.pl_wrapper.stages.outputs import result_outputs
 from no_time_to_train.pl_wrapper.stages.stage import Command
+from no_time_to_train.pl_wrapper.used_settings import used_settings
 from no_time_to_train.structures import BadImage
 
 logger = logging.getLogger(__name__)
@@ -164,7 +165,7 @@ class NoTimeToTrainCLI(LightningCLI):
         path = Path(self.log_dir) / "metrics.json"
         write_metrics(
             path,
-            config=self.config_dump,
+            config=used_settings(self.config_dump),
             seconds={
                 "prepare": self.ready - self.started,
                 "segment": self.finished - self.ready,

@@ -92,7 +92,7 @@ def write_metrics(
 
     Args:
         path: Of the json.
-        config: Every setting of the run.
+        config: The settings that the run uses.
         seconds: Wall time by part.
         image_ids: Targets that ran; the evaluation is of these.
         images_of_data_set: All of them.

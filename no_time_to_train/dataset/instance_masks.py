@@ -40,16 +40,27 @@ def to_mask(mask: Any, what: str, as_stored: bool = False) -> Mask:
     if isinstance(mask, str | Path):
         mask = read_mask_picture(Path(mask), what)
     if isinstance(mask, Image.Image):
-        return _of_picture(mask if as_stored else ImageOps.exif_transpose(mask), what)
+        return _of_picture(mask if as_stored else as_shown(mask), what)
     return _of_array(mask, what)
 
 
-def read_mask_picture(path: Path, what: str) -> Image.Image:
+def as_shown(picture: Image.Image) -> Image.Image:
+    """A mask turned as its EXIF orientation says; EXIF that cannot be read turns nothing."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ImageOps.exif_transpose(picture)
+    except Exception:  # parsers of damaged EXIF raise anything
+        return picture
+
+
+def read_mask_picture(path: Path, what: str, repair: str = TAKEN) -> Image.Image:
     """Decode the file of a mask, as it is stored.
 
     Args:
         path: The file.
         what: Which mask it is, for messages.
+        repair: What to do where it cannot be read, for messages.
 
     Raises:
         InputError: It is missing, no image, damaged, too large, or a JPEG.
@@ -68,7 +79,7 @@ def read_mask_picture(path: Path, what: str) -> Image.Image:
         raise InputError(f"{what} {path} does not exist; {TAKEN}") from None
     except Exception as error:  # decoders raise whatever the step that fails happens to raise
         reason = " ".join(str(error).split())
-        raise InputError(f"{what} {path} cannot be read ({reason}); {TAKEN}") from None
+        raise InputError(f"{what} {path} cannot be read ({reason}); {repair}") from None
     if picture.format in ("JPEG", "JPEG2000"):
         raise InputError(
             f"{what} {path} is a JPEG file, whose compression leaves traces around the instance "

@@ -5,34 +5,38 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from no_time_to_train.config import ModelConfig
 from no_time_to_train.errors import InputError, listed
-from no_time_to_train.memory.description import UNFINISHED, EncoderSpec
-from no_time_to_train.memory.references import (
-    ReferenceSummary,
-    overlapped_patches,
-    patch_weights,
-    summarise,
-)
-from no_time_to_train.memory.statistics import ClassStatistics, class_statistics
+from no_time_to_train.memory.arena import Arena
+from no_time_to_train.memory.description import UNFINISHED, EncoderSpec, default_names
+from no_time_to_train.memory.references import ReferenceSummary, reference_weights, summarise
+from no_time_to_train.memory.statistics import ClassStatistics, FinalisedClass, class_statistics
 from no_time_to_train.memory.thumbnails import decode_thumbnail, thumbnail_of
 from no_time_to_train.structures import Reference
 
 logger = logging.getLogger(__name__)
 
-BLOCK_BYTES = 32 << 20
-"""Size of the blocks in which a memory keeps what it holds."""
 PATCH_BYTES = 2 * 1024
 """Of one patch: float16, as many channels as the published encoder has."""
 MAX_SHOWN = 20
 """Classes that a message names."""
+
+
+@dataclass(frozen=True)
+class MemoryClass:
+    """One class of a memory."""
+
+    name: str
+    references: Sequence[ReferenceSummary]
+    """In slot order."""
+    finalised: FinalisedClass | None = None
+    """What was made of just these references, if it was."""
 
 
 class Memory:
@@ -174,6 +178,36 @@ class Memory:
             classes[index].append(self.references[index, slot])
         return classes
 
+    def classes(self) -> list[MemoryClass]:
+        """Its classes; those that have no name are called class 1, class 2, ...."""
+        return [
+            MemoryClass(name, references, self._finalised.get(index))
+            for index, (name, references) in enumerate(
+                zip(self._shown_names(), self.by_class(), strict=True)
+            )
+        ]
+
+    def set_classes(self, classes: Sequence[MemoryClass]) -> None:
+        """Hold these classes and no others; they are finalised if those before were.
+
+        Args:
+            classes: At least one, each with at least one reference.
+        """
+        sizes = self._statistics.picture_sizes if self._statistics else None
+        self.set_references(
+            {
+                (index, slot): reference
+                for index, own in enumerate(classes)
+                for slot, reference in enumerate(own.references)
+            }
+        )
+        self.class_names = [each.name for each in classes]
+        self.shots = max(self.shots, *(len(each.references) for each in classes))
+        rows = enumerate(each.finalised for each in classes)
+        self._finalised = {index: row for index, row in rows if row is not None}
+        if sizes:
+            self._make_classes(*sizes)
+
     def finalise(self, kmeans_k: int, n_components: int) -> None:
         """Make classes of the references (stage 2); those that are made already stay.
 
@@ -189,40 +223,24 @@ class Memory:
             raise InputError("there is nothing to finalise; call remember(image, mask, name) first")
         if self.is_finalised:
             return
-        classes = self.by_class()
-        self._report_fewer([len(references) for references in classes])
+        self._make_classes(kmeans_k, n_components)
+        self._report_fewer()
+
+    def _make_classes(self, kmeans_k: int, n_components: int) -> None:
         self._set_statistics(
-            class_statistics(classes, kmeans_k, n_components, self.shots, self._finalised)
+            class_statistics(self.by_class(), kmeans_k, n_components, self.shots, self._finalised)
         )
 
-    def _report_fewer(self, counts: Sequence[int]) -> None:
+    def _shown_names(self) -> list[str]:
+        return self.class_names or default_names(len(self.by_class()))
+
+    def _report_fewer(self) -> None:
         """Say in one line which classes have fewer references than there are places for."""
-        names = self.class_names or [f"class {index}" for index in range(len(counts))]
-        fewer = [f"{name} has {n}" for name, n in zip(names, counts, strict=True) if n < self.shots]
+        counted = ((each.name, len(each.references)) for each in self.classes())
+        fewer = [f"{name} has {count}" for name, count in counted if count < self.shots]
         if fewer:
             shown = listed(fewer, MAX_SHOWN)
             logger.info("Classes with fewer than %d references: %s", self.shots, shown)
-
-
-class Arena:
-    """Keeps many small tensors in few large blocks.
-
-    Small tensors that stay, made between the encoder's large ones that go, would lie scattered over
-    the heap and keep the holes between them from being used: 15 GB for 12,030 references.
-    """
-
-    def __init__(self) -> None:
-        self.free: dict[torch.dtype, Tensor] = {}
-
-    @torch.inference_mode()
-    def keep(self, tensor: Tensor) -> Tensor:
-        """Copy a tensor to where it can stay, and give the copy."""
-        size = tensor.numel()
-        free = self.free.get(tensor.dtype, tensor.new_empty(0))
-        if len(free) < size:
-            free = tensor.new_empty(max(size, BLOCK_BYTES // tensor.element_size()))
-        self.free[tensor.dtype] = free[size:]
-        return free[:size].view(tensor.shape).copy_(tensor)
 
 
 def max_patches(config: ModelConfig) -> int:
@@ -230,40 +248,6 @@ def max_patches(config: ModelConfig) -> int:
     bank = config.memory_bank_cfg
     budget = bank.patch_memory_mb * 2**20 // (bank.category_num * bank.length * PATCH_BYTES)
     return max(budget, config.sam2_infer_cfgs.kmeans_k)
-
-
-def reference_weights(reference: Reference, grid: int) -> Tensor:
-    """Patch weights of a reference.
-
-    One that vanishes at patch resolution counts the patches it touches, with a warning.
-
-    Args:
-        reference: With its mask at crop size.
-        grid: Patches per side.
-
-    Returns:
-        (grid * grid,) float, not all zero.
-
-    Raises:
-        InputError: The mask has no pixel at all.
-    """
-    weights = patch_weights(reference.mask, grid)
-    if weights.any():
-        return weights
-    weights = overlapped_patches(reference.mask, grid)
-    if not weights.any():
-        raise InputError(
-            f"the mask of {reference.source} is empty; "
-            "redraw it or take it out of the reference set"
-        )
-    logger.warning(
-        "%s vanishes at patch resolution (%d x %d); the %d patches that it overlaps stand in",
-        reference.source,
-        grid,
-        grid,
-        int(weights.sum()),
-    )
-    return weights
 
 
 def not_finite(source: str) -> InputError:

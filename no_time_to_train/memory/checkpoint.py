@@ -2,11 +2,13 @@
 
 Both are Lightning checkpoints whose `state_dict` holds the memory under `seg_model.`. The
 published ones keep dense feature maps and all network weights beside it; ours keep what later
-stages read, and no network. Names of tensors that both have mean the same.
+stages read, and no network. Names of tensors that both have mean the same. Ours may also be in the
+format of `safetensors_file`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,15 +22,19 @@ from no_time_to_train.errors import InputError
 from no_time_to_train.files import atomic_write
 from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.description import (
-    INFO_KEY,
-    PREFIX,
     MemoryDescription,
     description,
     memory_tensors,
     naming_memory,
 )
-from no_time_to_train.memory.layout import Kind
+from no_time_to_train.memory.layout import INFO_KEY, PREFIX, Kind
 from no_time_to_train.memory.paths import check_memory_path
+from no_time_to_train.memory.safetensors_file import (
+    SUFFIX,
+    is_safetensors,
+    load_safetensors,
+    to_safetensors,
+)
 from no_time_to_train.memory.statistics import ClassStatistics
 from no_time_to_train.memory.stored_references import (
     classes_to_tensors,
@@ -85,7 +91,8 @@ def read_memory(path: Path) -> MemoryFile:
         InputError: No such file, not a checkpoint, one without a memory, or with an unusable one.
     """
     check_memory_path(path)
-    content = load_checkpoint(path, "the memory", "write it again")
+    load = load_safetensors if is_safetensors(path) else load_checkpoint
+    content = load(path, "the memory", "write it again")
     with naming_memory(path):
         found = memory_tensors(content, Tensor)
         tensors = {name: tensor.detach() for name, tensor in found.items()}
@@ -93,10 +100,11 @@ def read_memory(path: Path) -> MemoryFile:
 
 
 def write_memory(path: Path, memory: Memory) -> None:
-    """Write a memory checkpoint: whole, or not at all; of its classes where it is finalised.
+    """Write a memory: whole, or not at all; of its classes where it is finalised.
 
     Args:
-        path: Where to; its folder is created.
+        path: Where to, a checkpoint or, where it ends in `.safetensors`, in that format; its folder
+            is created.
         memory: With references or classes.
 
     Raises:
@@ -108,13 +116,25 @@ def write_memory(path: Path, memory: Memory) -> None:
         tensors = classes_to_tensors(memory)
     else:
         tensors = references_to_tensors(memory)
-    content: dict[str, Any] = {
+    info = _info(memory)
+    with atomic_write(path, "wb") as file:
+        if path.suffix.lower() == SUFFIX:
+            file.write(to_safetensors(tensors, info))
+        else:
+            torch.save(_to_checkpoint(tensors, info), file)
+
+
+def _info(memory: Memory) -> dict[str, Any] | None:
+    """What filled a memory, and its class names, as far as they are known."""
+    if memory.encoder is None:
+        return {"encoder": None, "class_names": memory.class_names} if memory.class_names else None
+    name, img_size = memory.encoder
+    size = {"img_size": img_size} if img_size else {}
+    return {"encoder": name, "class_names": memory.class_names} | size
+
+
+def _to_checkpoint(tensors: Mapping[str, Tensor], info: dict[str, Any] | None) -> dict[str, Any]:
+    return {
         "state_dict": {PREFIX + name: tensor.contiguous() for name, tensor in tensors.items()},
         "pytorch-lightning_version": version("lightning"),
-    }
-    if memory.encoder:
-        name, img_size = memory.encoder
-        content[INFO_KEY] = {"encoder": name, "class_names": memory.class_names}
-        content[INFO_KEY] |= {"img_size": img_size} if img_size else {}
-    with atomic_write(path, "wb") as file:
-        torch.save(content, file)
+    } | ({} if info is None else {INFO_KEY: info})

@@ -13,16 +13,24 @@ from typing import Any, NamedTuple, TypeGuard, TypeVar
 from no_time_to_train.checkpoint_index import read_index
 from no_time_to_train.config import MAX_NAME, MemoryBankConfig
 from no_time_to_train.errors import InputError, listed
-from no_time_to_train.memory.layout import Kind, MemorySize, Tensors, check_layout, kind_of, numbers
+from no_time_to_train.memory.layout import (
+    INFO_KEY,
+    PREFIX,
+    Kind,
+    MemorySize,
+    Tensors,
+    check_layout,
+    kind_of,
+    numbers,
+)
 from no_time_to_train.memory.paths import check_memory_path
+from no_time_to_train.memory.safetensors_file import is_safetensors, read_safetensors_index
 from no_time_to_train.memory.thumbnails import split_thumbnails
 from no_time_to_train.pickle_index import IndexedTensor
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-PREFIX = "seg_model."
-INFO_KEY = "no_time_to_train"
 MAX_PIXELS = 1 << 16
 """Largest input of an encoder, which messages repeat."""
 UNFINISHED = (
@@ -136,7 +144,8 @@ def describe_memory(path: Path) -> MemoryDescription:
         InputError: No such file, not a checkpoint, one without a memory, or with an unusable one.
     """
     check_memory_path(path)
-    index = read_index(path, "the memory", "write it again")
+    read = read_safetensors_index if is_safetensors(path) else read_index
+    index = read(path, "the memory", "write it again")
     with naming_memory(path):
         found = memory_tensors(index.content, IndexedTensor)
         arrays = {name: index.array(tensor) for name, tensor in found.items()}
@@ -201,11 +210,17 @@ def naming_memory(path: Path) -> Iterator[None]:
         raise InputError(f"the memory in {path} cannot be used: {reason}; fill it again") from None
 
 
-def _check_info(info: Any, classes: int) -> tuple[EncoderSpec, list[str]]:
-    """What filled a memory, and its class names."""
+def default_names(count: int) -> list[str]:
+    """What classes are called whose memory does not name them."""
+    return [f"class {number}" for number in range(1, count + 1)]
+
+
+def _check_info(info: Any, classes: int) -> tuple[EncoderSpec | None, list[str]]:
+    """What filled a memory, and its class names; the encoder may be given as unknown."""
     given = info if isinstance(info, Mapping) else {}
     encoder, size, names = (given.get(key) for key in ("encoder", "img_size", "class_names"))
-    if not _is_text(encoder) or not encoder.isprintable() or len(encoder) > MAX_NAME:
+    known = "encoder" not in given or encoder is not None
+    if known and not _is_name(encoder):
         raise InputError("it does not name the encoder that filled it")
     if size is not None and not (type(size) is int and 1 <= size <= MAX_PIXELS):
         raise InputError("the input size of the encoder that filled it is no number of pixels")
@@ -213,7 +228,11 @@ def _check_info(info: Any, classes: int) -> tuple[EncoderSpec, list[str]]:
         raise InputError("its class names are no list of texts")
     if names and len(names) != classes:
         raise InputError(f"it has {classes} classes and {len(names)} class names")
-    return EncoderSpec(encoder, size), list(names)
+    return EncoderSpec(encoder, size) if encoder else None, list(names)
+
+
+def _is_name(value: Any) -> bool:
+    return _is_text(value) and value.isprintable() and len(value) <= MAX_NAME
 
 
 def _is_text(value: Any) -> TypeGuard[str]:

@@ -20,6 +20,10 @@ from numpy.typing import NDArray
 
 from no_time_to_train.errors import InputError, listed
 
+PREFIX = "seg_model."
+"""Of the names of tensors in a checkpoint."""
+INFO_KEY = "no_time_to_train"
+"""Of what is known of a memory beside its tensors."""
 MAX_FEATURE = float(np.finfo(np.float16).max)
 """As patches are kept in float16; far above every feature that leaves a layer norm."""
 MAX_COUNT = 1 << 31
@@ -132,7 +136,7 @@ SUMS = (
     ("mem_patch_counts", "mem_patches", "patches"),
     ("mem_thumbnail_sizes", "mem_thumbnails", "bytes"),
 )
-"""Numbers by reference that add up to the length of another tensor, and what they count."""
+"""Numbers by reference, the tensor that is as long as they add up to, and what they count."""
 
 
 def kind_of(tensors: Tensors) -> Kind:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from no_time_to_train.errors import InputError
+from no_time_to_train.structures import Reference
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,3 +107,37 @@ def weighted_mean(features: Tensor, weights: Tensor) -> Tensor:
         (C,).
     """
     return weights @ features / weights.sum()
+
+
+def reference_weights(reference: Reference, grid: int) -> Tensor:
+    """Patch weights of a reference.
+
+    One that vanishes at patch resolution counts the patches it touches, with a warning.
+
+    Args:
+        reference: With its mask at crop size.
+        grid: Patches per side.
+
+    Returns:
+        (grid * grid,) float, not all zero.
+
+    Raises:
+        InputError: The mask has no pixel at all.
+    """
+    weights = patch_weights(reference.mask, grid)
+    if weights.any():
+        return weights
+    weights = overlapped_patches(reference.mask, grid)
+    if not weights.any():
+        raise InputError(
+            f"the mask of {reference.source} is empty; "
+            "redraw it or take it out of the reference set"
+        )
+    logger.warning(
+        "%s vanishes at patch resolution (%d x %d); the %d patches that it overlaps stand in",
+        reference.source,
+        grid,
+        grid,
+        int(weights.sum()),
+    )
+    return weights

@@ -22,7 +22,7 @@ from no_time_to_train.config import (
 from no_time_to_train.dataset.references import ReferenceDataset
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.encoders import build_encoder
-from no_time_to_train.memory.bank import reference_weights
+from no_time_to_train.memory.references import reference_weights
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.proposers import build_proposer
 from no_time_to_train.structures import Prediction, Proposals

@@ -7,6 +7,7 @@ prints what ended in anything else.
 from __future__ import annotations
 
 import io
+import json
 import random
 import resource
 import signal
@@ -23,6 +24,7 @@ import torch
 from no_time_to_train.errors import InputError
 from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.checkpoint import read_memory
+from no_time_to_train.memory.safetensors_file import to_safetensors
 from no_time_to_train.memory.stored_references import classes_to_tensors, references_to_tensors
 from no_time_to_train.models.matching import classify
 from no_time_to_train.visualization.memory import draw_reference
@@ -263,13 +265,61 @@ def _with_valid_pickle(state: State, draw: random.Random) -> bytes:
     return target.getvalue()
 
 
+HEADERS: list[Callable[[dict[str, Any], str], Any]] = [
+    lambda header, name: header.pop(name),
+    lambda header, name: header[name].update(dtype="F8_E4M3"),
+    lambda header, name: header[name].update(dtype=3),
+    lambda header, name: header[name].update(shape=[10**18, 0]),
+    lambda header, name: header[name].update(shape=[-1]),
+    lambda header, name: header[name].update(shape=[2] * 5000),
+    lambda header, name: header[name].update(data_offsets=[0, 10**15]),
+    lambda header, name: header[name].update(data_offsets=[8, 0]),
+    lambda header, name: header.update({name: header["mem_fill_counts"]}),
+    lambda header, name: header.update({name: 7}),
+    lambda header, name: header.update(__metadata__={"no_time_to_train": "[" * 100_000}),
+    lambda header, name: header.update(__metadata__={"no_time_to_train": 3}),
+    lambda header, name: header.update(__metadata__=[]),
+    lambda header, name: header.update(
+        mem_more={"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    ),
+]
+
+
+def safetensors_mutant(number: int, files: dict[str, State]) -> bytes:
+    """A mutated file in the safetensors format; the same for the same number."""
+    draw = random.Random(number)
+    state = files[draw.choice(list(files))]
+    try:
+        changed = restructured(state, draw) if number % 3 == 0 else state
+        tensors = {
+            str(name).removeprefix("seg_model."): tensor
+            for name, tensor in changed["state_dict"].items()
+        }
+        content = to_safetensors(tensors, changed["no_time_to_train"])
+    except Exception:  # what the format does not hold
+        return safetensors_mutant(number + 3_000_000, files)
+    if number % 3 == 0:
+        return content
+    return damaged(content, draw) if number % 3 == 1 else _with_header(content, draw)
+
+
+def _with_header(content: bytes, draw: random.Random) -> bytes:
+    """A file whose header is in order, and says something else."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    draw.choice(HEADERS)(header, draw.choice([name for name in header if name != "__metadata__"]))
+    changed = json.dumps(header).encode()
+    return len(changed).to_bytes(8, "little") + changed + content[end:]
+
+
 def outcomes(numbers: range, folder: Path) -> Iterator[tuple[int, str]]:
-    """What comes of each mutant."""
+    """What comes of a mutant of each format for each number."""
     files = originals()
-    path = folder / "mutant.pth"
     for number in numbers:
-        path.write_bytes(mutant(number, files))
-        yield number, outcome_of(path)
+        for name, make in (("mutant.pth", mutant), ("mutant.safetensors", safetensors_mutant)):
+            path = folder / name
+            path.write_bytes(make(number, files))
+            yield number, outcome_of(path)
 
 
 def _mapped_bytes() -> int:

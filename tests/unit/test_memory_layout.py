@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from no_time_to_train.errors import InputError
-from no_time_to_train.memory.checkpoint import PREFIX, read_memory
-from no_time_to_train.memory.layout import Kind, check_layout, kind_of
+from no_time_to_train.memory.checkpoint import read_memory
+from no_time_to_train.memory.layout import PREFIX, Kind, check_layout, kind_of
 from tests.unit.memory_mutants import originals
 
 NAN, INF = float("nan"), float("inf")

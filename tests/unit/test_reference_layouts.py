@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from no_time_to_train.coco.annotations import rasterise
 from no_time_to_train.dataset.reference_layouts import FoundReferences, find_references
+from no_time_to_train.dataset.reference_layouts.found_dataset import FoundDataset
 from no_time_to_train.errors import InputError
 
 SIZE = (30, 40)  # height, width
@@ -176,6 +178,33 @@ def test_class_folders__take_masks_drawn_on_either_orientation(
     assert (image.height, image.width) == SIZE
 
 
+def test_class_folders__pass_over_the_damaged_exif_of_a_mask(tmp_path: Path) -> None:
+    write(tmp_path, "kea/a.jpg", picture())
+    write(tmp_path, "kea/a.png", square(), exif=b"Exif\0\0no header")
+    assert [box for *_, box in boxes(find_references(tmp_path))] == [BOX]
+
+
+@pytest.mark.parametrize("stored", [(40, 30), (30, 40)])
+def test_found_dataset__crops_what_a_mask_in_either_orientation_marks(
+    tmp_path: Path, stored: tuple[int, int]
+) -> None:
+    pixels = np.repeat(square()[:, :, None], 3, axis=2)  # as shown
+    exif = Image.Exif()
+    if stored == (40, 30):
+        exif[0x0112] = 6  # which turns to the right
+        pixels = np.rot90(pixels)
+    write(tmp_path, "kea/a.tif", np.ascontiguousarray(pixels), exif=exif)
+    write(tmp_path, "kea/a.png", square())
+    found = find_references(tmp_path)
+    (reference,) = FoundDataset(found, context_ratio=1.0, image_size=16)
+    assert found.path(reference.image_id) == tmp_path / "kea" / "a.tif"
+    torch.testing.assert_close(reference.image, reference.mask.expand(3, -1, -1))
+    assert reference.mask.sum() == 64
+    (tmp_path / "kea" / "a.tif").unlink()
+    with pytest.raises(InputError, match="there is no image"):
+        FoundDataset(found, context_ratio=1.0, image_size=16)[0]
+
+
 def soft() -> np.ndarray:
     """A disk with soft edges."""
     rows, columns = np.ogrid[:30, :40]
@@ -211,7 +240,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "damaged": (
         {"kea/a.jpg": picture(), "kea/a.png": b"no image"},
-        "the mask FOLDER/kea/a.png cannot be read",
+        "the mask FOLDER/kea/a.png cannot be read (cannot identify image file "
+        "'FOLDER/kea/a.png'); save it as PNG again",
     ),
     "damaged picture": (
         {"kea/a.jpg": b"no image", "kea/a.png": square()},
@@ -231,7 +261,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no masks": (
         {"kea/a.jpg": picture(), "kea/b.jpg": picture(), "kea/b.txt": "x"},
-        "FOLDER holds 2 pictures and 1 .txt file and no references that are recognised; lay",
+        "FOLDER holds 2 pictures, 1 .txt file and no references that are recognised; lay",
     ),
     "nothing": ({".hidden": "x"}, "FOLDER holds no files and no references"),
 }

@@ -283,7 +283,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no yaml": (
         {**JPG, "a.txt": BOXED},
-        "FOLDER holds 1 picture and 1 .txt file and no references that are recognised; lay them",
+        "FOLDER holds 1 picture, 1 .txt file and no references that are recognised; lay them",
     ),
     "coco, cut off": (
         {**PICTURES, "x.json": coco()[:-20]},

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from no_time_to_train.config import Sam2InferConfig
 from no_time_to_train.errors import InputError
-from no_time_to_train.memory.bank import reference_weights
+from no_time_to_train.memory.references import reference_weights
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.structures import Proposals, Reference, Target
 from tests.unit.candidates import candidates, rectangle

@@ -81,7 +81,7 @@ class Folder:
             for file in self.files
         )
         shown = [counted(count, kind) for kind, count in counts.most_common(4)]
-        return " and ".join(shown) if shown else "no files"
+        return ", ".join(shown) if shown else "no files"
 
 
 def counted(count: int, noun: str) -> str:

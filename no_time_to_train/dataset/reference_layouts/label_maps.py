@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ImageOps
 
 from no_time_to_train.coco.segmentation import mask_to_rle
-from no_time_to_train.dataset.instance_masks import mask_values, read_mask_picture
+from no_time_to_train.dataset.instance_masks import as_shown, mask_values, read_mask_picture
 from no_time_to_train.errors import InputError
 
 MAX_INSTANCES = 5_000
@@ -45,7 +44,7 @@ def read_mask_file(path: Path, what: str) -> MaskFile:
         InputError: It cannot be read, is a JPEG, has an alpha channel, marks nothing, or looks like
             a photograph or a mask with soft edges.
     """
-    picture = ImageOps.exif_transpose(read_mask_picture(path, what))
+    picture = as_shown(read_mask_picture(path, what, "save it as PNG again"))
     values: npt.NDArray[Any] = mask_values(picture, f"{what} {path}")
     colours = 0
     if values.ndim == 3:

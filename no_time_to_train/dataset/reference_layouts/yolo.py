@@ -32,6 +32,8 @@ from no_time_to_train.errors import InputError, naming
 NAME = "YOLO"
 NAMES_KEY = re.compile(rb"^[\"']?names[\"']?[ \t]*:", re.MULTILINE)
 TRAIN = "train"
+DIGITS = 2
+"""Of a position in pixels."""
 SLACK = 0.1
 """How far a coordinate may lie outside of the picture, as a share of its side."""
 
@@ -198,23 +200,28 @@ def _instances(folder: Folder, pair: Pair, names: Sequence[str]) -> list[Labelle
 
 def _instance(picture: str, size: Size, words: Sequence[str], names: Sequence[str]) -> Labelled:
     name, numbers = _class(words[0], names), [_share(word) for word in words[1:]]
-    height, width = size
     if len(numbers) == 4:
         x, y, w, h = numbers
-        corners = (
-            (x - w / 2) * width,
-            (y - h / 2) * height,
-            (x + w / 2) * width,
-            (y + h / 2) * height,
-        )
-        return with_box(picture, size, name, corners, "it")
+        left, top, right, bottom = _pixels((x - w / 2, y - h / 2, x + w / 2, y + h / 2), size)
+        return with_box(picture, size, name, (left, top, right, bottom), "it")
     if len(numbers) < 6 or len(numbers) % 2:
         raise InputError(
             f"it has {len(numbers)} numbers behind the class; a box has 4 (x, y, width, height), a "
             "polygon two for each of three points or more"
         )
-    polygon = [number * (height if at % 2 else width) for at, number in enumerate(numbers)]
-    return with_mask(picture, size, name, [polygon], "it")
+    return with_mask(picture, size, name, [_pixels(numbers, size)], "it")
+
+
+def _pixels(shares: Sequence[float], size: Size) -> list[float]:
+    """Pixels from shares of width and height in turn.
+
+    They are rounded, so that six digits of a share give back the whole pixels it was made of.
+    """
+    height, width = size
+    return [
+        round(share * (height if position % 2 else width), DIGITS)
+        for position, share in enumerate(shares)
+    ]
 
 
 def _class(word: str, names: Sequence[str]) -> str:

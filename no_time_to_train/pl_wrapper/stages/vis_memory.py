@@ -10,7 +10,7 @@ from lightning import LightningModule, Trainer
 
 from no_time_to_train.config import DatasetsConfig, ModelConfig, TestMode
 from no_time_to_train.files import StagingFolder, remove_leftovers
-from no_time_to_train.memory.bank import reference_weights
+from no_time_to_train.memory.references import reference_weights
 from no_time_to_train.pl_wrapper.stages.stage import Command, ReferenceStage
 from no_time_to_train.structures import Reference
 from no_time_to_train.visualization.memory import draw_reference
