@@ -22,7 +22,7 @@ from no_time_to_train.exports.coco_document import write_coco
 from no_time_to_train.exports.instances_csv import Row, instance_rows, write_csv
 from no_time_to_train.exports.label_maps import write_label_map
 from no_time_to_train.exports.output_names import OutputNames
-from no_time_to_train.exports.picture_results import PictureResult, picture_result
+from no_time_to_train.exports.picture_results import PictureResult
 from no_time_to_train.visualization.predictions import Instance, RgbImage, draw_instances
 
 MIN_PREVIEW, MAX_PREVIEW = 480, 960
@@ -48,8 +48,7 @@ class SearchedPicture:
             number: Its position among the pictures of the search, from 1.
             name: Of its file.
         """
-        size = prediction.image.shape[0], prediction.image.shape[1]
-        result = picture_result(prediction, number, name, size, 0.0)
+        result = prediction.to_result(number, name)
         preview = fitted(Image.fromarray(prediction.image), MIN_PREVIEW, MAX_PREVIEW)
         small = [run_lengths(resampled(each.mask, preview.shape[:2])) for each in result.instances]
         return cls(result, _jpeg(preview), small)

@@ -116,13 +116,13 @@ class Handlers:
         x, y = event.index
         return session.click((float(x), float(y)), Mode(mode))
 
-    def undo(self, session: Session) -> RgbImage:
+    def undo(self, session: Session) -> RgbImage | None:
         """The last click is taken back."""
-        return session.undo()
+        return session.undo() if session.picture else None
 
-    def unmark(self, session: Session) -> RgbImage:
+    def unmark(self, session: Session) -> RgbImage | None:
         """All clicks are taken back."""
-        return session.unmark()
+        return session.unmark() if session.picture else None
 
     def add(self, session: Session, name: str) -> tuple[RgbImage, Any, Thumbnails, str]:
         """What is marked becomes an example."""

@@ -37,6 +37,7 @@ def build_page(handlers: Handlers, threshold: float) -> gr.Blocks:
         handlers: What it calls.
         threshold: Lowest score that is shown at first.
     """
+    _keep_uploads_closed()
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
         session = gr.State(None, delete_callback=handlers.end)
@@ -73,12 +74,13 @@ def _mark_step(handlers: Handlers, session: gr.State) -> gr.HTML:
             name = gr.Textbox(label="Name of the object", placeholder="such as bird", max_lines=1)
             add = gr.Button("Add this example", variant="primary")
             classes = gr.HTML(padding=False)
-    on_click: dict[str, Any] = {"outputs": picture, "show_progress": "minimal"}
-    picture.upload(told(handlers.open), [session, picture], **on_click)
-    picture.select(told(handlers.click), [session, mode], **on_click)
-    picture.clear(told(handlers.close), session)
-    undo.click(told(handlers.undo), session, **on_click)
-    unmark.click(told(handlers.unmark), session, **on_click)
+    picture.upload(told(handlers.open), [session, picture], picture, show_progress="minimal")
+    picture.clear(told_as_failure(handlers.close), session, queue=False)
+    # None of quick clicks may be lost, neither by waiting for another nor in Gradio's queue.
+    on_click: dict[str, Any] = {"outputs": picture, "queue": False, "trigger_mode": "multiple"}
+    picture.select(told_as_failure(handlers.click), [session, mode], **on_click)
+    undo.click(told_as_failure(handlers.undo), session, **on_click)
+    unmark.click(told_as_failure(handlers.unmark), session, **on_click)
     shown = [*_examples(handlers, session, classes), classes]
     gr.on(
         [add.click, name.submit],
@@ -91,7 +93,7 @@ def _mark_step(handlers: Handlers, session: gr.State) -> gr.HTML:
 
 
 def _picture_input() -> gr.Image:
-    picture = gr.Image(
+    return gr.Image(
         label="Drop a picture",
         sources=["upload", "clipboard"],
         type="filepath",
@@ -100,12 +102,17 @@ def _picture_input() -> gr.Image:
         buttons=["fullscreen"],
         elem_id="picture",
     )
-    # Whatever was dropped is opened by the session, which says what is wrong with it.
-    picture.preprocess = _path  # type: ignore[method-assign, assignment]
-    return picture
 
 
-def _path(payload: Any) -> str | None:
+def _keep_uploads_closed() -> None:
+    """Have images hand on the path of what was dropped; the session opens it, and says what it is.
+
+    Not by a subclass: Gradio writes a file of types beside the source of each.
+    """
+    gr.Image.preprocess = _path  # type: ignore[method-assign, assignment]
+
+
+def _path(component: gr.Image, payload: Any) -> str | None:
     return None if payload is None else payload.path
 
 
@@ -128,7 +135,7 @@ def _examples(handlers: Handlers, session: gr.State, classes: gr.HTML) -> list[A
             remove = gr.Button("Remove the chosen example", size="sm")
             memory = gr.Button("Download the examples as a memory (.pth)", size="sm")
     chosen = gr.State(None)
-    gallery.select(_chosen, outputs=chosen, show_progress="hidden")
+    gallery.select(_chosen, outputs=chosen, queue=False)
     remove.click(told(handlers.remove), [session, chosen], [chosen, block, gallery, classes])
     _download(memory, handlers.memory_file, [session], "memory-file")
     return [block, gallery]
@@ -154,7 +161,7 @@ def _search_steps(handlers: Handlers, session: gr.State, threshold: float) -> No
     search.click(
         told(handlers.search), inputs, shown, concurrency_limit=4, show_progress_on=summary
     )
-    slider.release(told(handlers.redraw), [session, slider], shown, show_progress="hidden")
+    slider.release(told_as_failure(handlers.redraw), [session, slider], shown, queue=False)
     _download(masks, handlers.masks, [session, slider], "masks-file")
 
 

@@ -69,6 +69,7 @@ class Session:
         self._memory = memory
         self._as_stored = as_stored
         self._lock = Lock()
+        self._marking = Lock()
         self._segmenter = networks.fresh()
         if memory is not None:
             self._segmenter.load(memory)
@@ -104,18 +105,21 @@ class Session:
         Raises:
             InputError: There is no picture.
         """
-        self._mark(self._opened().clicked(point, mode))
-        return self.shown()
+        with self._marking:
+            self._mark(self._opened().clicked(point, mode))
+            return self.shown()
 
     def undo(self) -> RgbImage:
         """Take the last click back, and give the picture."""
-        self._mark(self._opened().undone())
-        return self.shown()
+        with self._marking:
+            self._mark(self._opened().undone())
+            return self.shown()
 
     def unmark(self) -> RgbImage:
         """Take all clicks back, and give the picture."""
-        self._mark(self._opened().unmarked())
-        return self.shown()
+        with self._marking:
+            self._mark(self._opened().unmarked())
+            return self.shown()
 
     def shown(self) -> RgbImage:
         """The picture with its marks."""

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Page, Request
 
 from no_time_to_train.api import FewShotSegmenter
 from tests.browser.conftest import overflow
@@ -30,10 +30,12 @@ TARGETS = [SCENES / "target_64.jpg", SCENES / "target_52.jpg"]
 FEW_POINTS = "model: {init_args: {model_cfg: {sam2_infer_cfgs: {points_per_side: 8}}}}\n"
 CLICK = (135, 130)
 BOX = (81, 82, 189, 177)
+MEMORY_BUTTON = "Download the examples as a memory (.pth)"
+MASKS_BUTTON = "Download masks, results.json and instances.csv (.zip)"
 ENLARGED = 3
 """Pictures of 256 pixels are shown at three times their size."""
 SERVE = """
-import sys
+import sys, tempfile
 from no_time_to_train.__main__ import main
 
 def note(event, arguments):
@@ -43,6 +45,7 @@ def note(event, arguments):
             open("connections", "a").write(f"{event} {address}\\n")
 
 sys.addaudithook(note)
+tempfile.tempdir = None  # it was found before this process had its environment
 main()
 """
 
@@ -60,6 +63,92 @@ class Server:
     def temporary(self) -> list[str]:
         """What it keeps for browsers."""
         return [path.name for path in (self.folder / "temporary").iterdir()]
+
+
+class Visit:
+    """What a person does on the page."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self._listening: set[Request] = set()
+        page.on("request", lambda request: self._note(request))
+        page.on("requestfinished", lambda request: self._listening.discard(request))
+        page.on("requestfailed", lambda request: self._listening.discard(request))
+
+    def _note(self, request: Request) -> None:
+        if "/queue/data" in request.url:
+            self._listening.add(request)
+
+    def settle(self) -> None:
+        """Wait until the page has heard the end of what the server does for it.
+
+        What begins while it still listens for the end of the step before may never be answered;
+        people are slower than that.
+        """
+        while self._listening:
+            self.page.wait_for_timeout(20)
+
+    def press(self, name: str) -> None:
+        """Press a button."""
+        self.settle()
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def upload(self, field: str, *paths: Path) -> None:
+        """Choose files."""
+        self.settle()
+        field = f"{field} input[type=file]"
+        self.page.locator(field).set_input_files([str(path) for path in paths])
+
+    def click(self, x: int, y: int) -> None:
+        """Click on a pixel of the picture that is being marked, and wait for what that changes."""
+        image = self.page.locator("#picture img")
+        source, box = image.get_attribute("src"), image.bounding_box()
+        assert box is not None
+        side = min(box["width"], box["height"])  # a square in the middle of the element
+        left, top = (box["width"] - side) / 2, (box["height"] - side) / 2
+        scale = side / 256
+        image.click(position={"x": left + (x + 0.5) * scale, "y": top + (y + 0.5) * scale})
+        self._await_picture(source)
+
+    def open_picture(self) -> None:
+        """Take the picture with the star."""
+        self.upload("#picture", REFERENCE)
+        self._await_picture(None)
+
+    def _await_picture(self, before: str | None) -> None:
+        """Wait for another picture than before, loaded, as the server sends it."""
+        self.page.wait_for_function(
+            """([before, width]) => {
+                const picture = document.querySelector('#picture img');
+                return picture && picture.src != before && picture.complete
+                    && picture.naturalWidth == width;
+            }""",
+            arg=[before, 256 * ENLARGED],
+        )
+
+    def add_star(self) -> None:
+        """Mark the star with a click and a box, and add it."""
+        self.open_picture()
+        self.click(*CLICK)
+        self.page.get_by_label("two corners of a box").check()
+        self.click(*BOX[:2])
+        self.click(*BOX[2:])
+        self.page.get_by_label("Name of the object").fill("star")
+        self.press("Add this example")
+        self.page.locator("#examples img").wait_for()
+
+    def search(self, readable: int, *paths: Path) -> None:
+        """Search pictures, so many of which can be read."""
+        self.upload("#files", *paths)
+        self.page.locator("#files").get_by_text(paths[-1].stem).wait_for()
+        self.press("Search")
+        self.page.locator("#found img").nth(readable - 1).wait_for()
+
+    def download(self, button: str) -> bytes:
+        """The file that a button gives."""
+        with self.page.expect_download() as download:
+            self.press(button)
+        return Path(download.value.path()).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +176,12 @@ def server(warm_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-def app(page: Page, server: Server) -> Page:
+def visit(page: Page, server: Server) -> Visit:
     """The page, opened."""
+    visit = Visit(page)
     page.goto(server.address)
     page.get_by_text("No class yet.").wait_for()
-    return page
+    return visit
 
 
 @pytest.fixture
@@ -101,54 +191,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def click(page: Page, x: int, y: int) -> None:
-    """Click on a pixel of the picture that is being marked, and wait for what that changes."""
-    image = page.locator("#picture img")
-    source, box = image.get_attribute("src"), image.bounding_box()
-    assert box is not None
-    side = min(box["width"], box["height"])  # the picture is a square in the middle of the element
-    left, top = (box["width"] - side) / 2, (box["height"] - side) / 2
-    scale = side / 256
-    image.click(position={"x": left + (x + 0.5) * scale, "y": top + (y + 0.5) * scale})
-    page.wait_for_function("s => document.querySelector('#picture img')?.src != s", arg=source)
-
-
-def upload(field: Locator, *paths: Path) -> None:
-    field.locator("input[type=file]").set_input_files([str(path) for path in paths])
-
-
-def open_picture(page: Page) -> None:
-    upload(page.locator("#picture"), REFERENCE)
-    page.wait_for_function(
-        f"document.querySelector('#picture img')?.naturalWidth == {256 * ENLARGED}"
-    )
-
-
-def add_star(page: Page) -> None:
-    """Mark the star with a click and a box, and add it."""
-    open_picture(page)
-    click(page, *CLICK)
-    page.get_by_label("two corners of a box").check()
-    click(page, *BOX[:2])
-    click(page, *BOX[2:])
-    page.get_by_label("Name of the object").fill("star")
-    page.get_by_role("button", name="Add this example").click()
-    page.locator("#examples img").wait_for()
-
-
-def search(page: Page, *paths: Path) -> None:
-    upload(page.locator("#files"), *paths)
-    page.locator("#files").get_by_text(paths[-1].stem).wait_for()
-    page.get_by_role("button", name="Search", exact=True).click()
-    page.locator("#found img").nth(len(paths) - 2).wait_for()
-
-
-def downloaded(page: Page, button: str) -> bytes:
-    with page.expect_download() as download:
-        page.get_by_role("button", name=button).click()
-    return Path(download.value.path()).read_bytes()
 
 
 def by_python(folder: Path, memory: Path) -> FewShotSegmenter:
@@ -164,19 +206,19 @@ def by_python(folder: Path, memory: Path) -> FewShotSegmenter:
 
 
 def test_app__finds_what_the_python_api_finds_for_the_same_clicks(
-    app: Page, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
+    visit: Visit, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
 ) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(TARGETS[0].read_bytes()[:2000])
-    add_star(app)
-    search(app, *TARGETS, broken)
-    summary = app.locator("#summary")
+    visit.add_star()
+    visit.search(2, *TARGETS, broken)
+    summary = visit.page.locator("#summary")
     assert "Left out: broken.jpg cannot be decoded" in summary.inner_text()
-    (tmp_path / "memory.pth").write_bytes(downloaded(app, "Download the examples as a memory"))
-    app.locator("input[type=range]").fill("0.4")
-    app.locator("input[type=range]").dispatch_event("pointerup")
+    (tmp_path / "memory.pth").write_bytes(visit.download(MEMORY_BUTTON))
+    visit.page.locator("input[type=range]").fill("0.4")
+    visit.page.locator("input[type=range]").dispatch_event("pointerup")
     summary.get_by_text("with a score of 0.40 or more").wait_for()
-    archive = zipfile.ZipFile(io.BytesIO(downloaded(app, "Download masks")))
+    archive = zipfile.ZipFile(io.BytesIO(visit.download(MASKS_BUTTON)))
 
     monkeypatch.chdir(server.folder)
     segmenter = by_python(server.folder, tmp_path / "memory.pth")
@@ -197,41 +239,41 @@ def test_app__finds_what_the_python_api_finds_for_the_same_clicks(
         np.testing.assert_array_equal(numbers, wanted)
 
 
-def test_app__fits_a_phone_and_shows_the_results(app: Page) -> None:
-    app.set_viewport_size({"width": 420, "height": 900})
-    add_star(app)
-    search(app, *TARGETS)
-    assert overflow(app) <= 0
-    app.get_by_role("button", name="Download masks").wait_for()
-    assert app.locator("#instances").is_visible()
+def test_app__fits_a_phone_and_shows_the_results(visit: Visit) -> None:
+    visit.page.set_viewport_size({"width": 420, "height": 900})
+    visit.add_star()
+    visit.search(2, *TARGETS)
+    assert overflow(visit.page) <= 0
+    visit.page.get_by_role("button", name=MASKS_BUTTON).wait_for()
+    assert visit.page.locator("#instances").is_visible()
 
 
-def test_app__tabs_do_not_see_each_other_and_examples_go(app: Page, browser: Browser) -> None:
-    add_star(app)
+def test_app__tabs_do_not_see_each_other_and_examples_go(visit: Visit, browser: Browser) -> None:
+    visit.add_star()
     other = browser.new_page()
-    other.goto(app.url)
+    other.goto(visit.page.url)
     other.get_by_text("No class yet.").wait_for()
     assert other.locator("#examples img").count() == 0
     other.close()
-    app.locator("#examples img").click()
-    app.get_by_role("button", name="Remove the chosen example").click()
-    app.get_by_text("No class yet.").wait_for()
+    visit.page.locator("#examples img").click()
+    visit.press("Remove the chosen example")
+    visit.page.get_by_text("No class yet.").wait_for()
 
 
-def test_app__says_what_is_missing(app: Page, tmp_path: Path) -> None:
-    app.get_by_role("button", name="Add this example").click()
-    app.get_by_text("there is no picture to mark an object in").wait_for()
-    open_picture(app)
-    app.get_by_role("button", name="Add this example").click()
-    app.get_by_text("nothing is marked yet").wait_for()
-    app.get_by_role("button", name="Search", exact=True).click()
-    app.get_by_text("there is no picture to search").wait_for()
+def test_app__says_what_is_missing(visit: Visit, tmp_path: Path) -> None:
+    visit.press("Add this example")
+    visit.page.get_by_text("there is no picture to mark an object in").wait_for()
+    visit.open_picture()
+    visit.press("Add this example")
+    visit.page.get_by_text("nothing is marked yet").wait_for()
+    visit.press("Search")
+    visit.page.get_by_text("there is no picture to search").wait_for()
     text = tmp_path / "text.png"
     text.write_text("no picture")
-    app.locator("#picture").get_by_label("Remove Image").click()
-    upload(app.locator("#picture"), text)
-    app.get_by_text("text.png is no image in a known format").first.wait_for()
-    app.locator("#picture").get_by_text("Drop Image Here").wait_for()  # it does not stay
+    visit.page.locator("#picture").get_by_label("Remove Image").click()
+    visit.upload("#picture", text)
+    visit.page.get_by_text("text.png is no image in a known format").first.wait_for()
+    visit.page.locator("#picture").get_by_text("Drop Image Here").wait_for()  # it does not stay
 
 
 def test_app__ends_by_a_signal_in_one_line_and_leaves_nothing(server: Server) -> None:
