@@ -6,14 +6,16 @@ What cannot be used is an InputError that names the argument.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 
-from no_time_to_train.config import ColourBy, ModelConfig
+from no_time_to_train.bounds import MAX_SIDE
+from no_time_to_train.config import ColourBy, Sam2Name
 from no_time_to_train.errors import InputError, listed
 
 
@@ -37,22 +39,52 @@ def check_name(name: Any, wanted: Sequence[str] | None = None) -> str:
     return stripped
 
 
-def check_config(config: Any) -> None:
-    """Refuse what is no `ModelConfig`."""
-    if not isinstance(config, ModelConfig):
-        raise InputError(f"config is {shown(config)}; give a ModelConfig, or use from_config()")
+ARGUMENTS = {
+    ", and fill_memory.image_size,": "",
+    "encoder_cfg.img_size": "encoder_image_size",
+    "encoder_cfg.name": "encoder",
+}
+"""What `from_preset` calls the settings that a sentence may speak of."""
 
 
-def check_preset(name: Any, argument: str) -> None:
+@contextmanager
+def speaking_of_arguments() -> Iterator[None]:
+    """Let errors about settings name the arguments that they come from."""
+    try:
+        yield
+    except InputError as error:
+        text = str(error)
+        for setting, argument in ARGUMENTS.items():
+            text = text.replace(setting, argument)
+        raise type(error)(text) from None
+
+
+def check_kind(value: Any, kind: type, argument: str, repair: str = "") -> None:
+    """Refuse settings that are none."""
+    if not isinstance(value, kind):
+        raise InputError(f"{argument} is {shown(value)}; give a {kind.__name__}{repair}")
+
+
+def check_sam2(name: Any) -> Sam2Name:
+    """A preset of SAM 2, with or without `.yaml`."""
+    presets: dict[str, Sam2Name] = {each.removesuffix(".yaml"): each for each in get_args(Sam2Name)}
+    if not isinstance(name, str) or name.removesuffix(".yaml") not in presets:
+        raise InputError(f"sam2 is {shown(name)}; give one of {', '.join(presets)}")
+    return presets[name.removesuffix(".yaml")]
+
+
+def check_encoder(name: Any) -> None:
     """Refuse what is no text; whether there is such a preset is found where it is built."""
     if not isinstance(name, str):
-        raise InputError(f"{argument} is {shown(name)}; give the name of a preset")
+        raise InputError(f"encoder is {shown(name)}; give the name of a preset")
 
 
 def check_side(side: Any, argument: str) -> None:
     """Refuse what is no number of pixels."""
-    if not is_id(side) or side < 1:
-        raise InputError(f"{argument} is {shown(side)}; give a number of pixels")
+    if not is_id(side) or not 1 <= side <= MAX_SIDE:
+        raise InputError(
+            f"{argument} is {shown(side)}; give a number of pixels from 1 to {MAX_SIDE}"
+        )
 
 
 def check_count(count: Any, argument: str) -> int:
@@ -93,10 +125,9 @@ def check_score(score: Any, argument: str) -> float:
 
 def check_wanted_names(names: Any, class_names: Sequence[str]) -> Sequence[str]:
     """One name of a class, or several."""
-    try:
-        wanted = [names] if isinstance(names, str) else list(names)
-    except TypeError:
-        raise InputError(f"names is {shown(names)}; give names of classes") from None
+    if isinstance(names, bytes) or not isinstance(names, Iterable):
+        raise InputError(f"names is {shown(names)}; give names of classes")
+    wanted = [names] if isinstance(names, str) else list(names)
     for name in wanted:
         check_class(name, class_names, "names holds")
     return wanted

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from no_time_to_train.api.arguments import (
-    check_config,
+    check_encoder,
+    check_kind,
     check_path,
-    check_preset,
+    check_sam2,
     check_side,
+    speaking_of_arguments,
     usable_device,
 )
 from no_time_to_train.config import (
@@ -57,24 +59,32 @@ class PictureSettings:
     """What predictions give a colour of its own."""
 
 
-def preset_config(
-    sam2: Any, sam2_checkpoint: Any, encoder: Any, encoder_checkpoint: Any, encoder_image_size: Any
-) -> ModelConfig:
-    """The settings of two presets; arguments as for `FewShotSegmenter.from_preset`.
+def build_presets(
+    sam2: Any,
+    sam2_checkpoint: Any,
+    encoder: Any,
+    encoder_checkpoint: Any,
+    encoder_image_size: Any,
+    device: str | None,
+) -> tuple[Segmenter, PictureSettings]:
+    """Build the networks of two presets; arguments as for `FewShotSegmenter.from_preset`.
 
     Raises:
-        InputError: An argument is of another kind, or there is no such preset.
+        InputError: An argument is of another kind, there is no such preset, or as `build_parts`.
     """
-    check_preset(sam2, "sam2")
-    check_preset(encoder, "encoder")
+    check_encoder(encoder)
     if encoder_image_size is not None:
         check_side(encoder_image_size, "encoder_image_size")
-    return ModelConfig(
-        sam2_cfg_file=sam2,
-        sam2_ckpt_path=str(check_path(sam2_checkpoint, "sam2_checkpoint")),
-        encoder_cfg=EncoderConfig(name=encoder, img_size=encoder_image_size),
-        encoder_ckpt_path=str(check_path(encoder_checkpoint, "encoder_checkpoint")),
-    )
+    sam2_checkpoint = check_path(sam2_checkpoint, "sam2_checkpoint")
+    encoder_checkpoint = check_path(encoder_checkpoint, "encoder_checkpoint")
+    with speaking_of_arguments():
+        config = ModelConfig(
+            sam2_cfg_file=check_sam2(sam2),
+            sam2_ckpt_path=str(sam2_checkpoint),
+            encoder_cfg=EncoderConfig(name=encoder, img_size=encoder_image_size),
+            encoder_ckpt_path=str(encoder_checkpoint),
+        )
+        return build_parts(config, DATASETS, LOADING, None, device)
 
 
 def build_parts(
@@ -90,7 +100,9 @@ def build_parts(
         InputError: A checkpoint is missing or of another model, or there is no such device.
     """
     where = usable_device(device)
-    check_config(config)
+    check_kind(config, ModelConfig, "config", ", or use from_config()")
+    check_kind(datasets, DatasetsConfig, "datasets")
+    check_kind(loading, DataLoadConfig, "loading")
     if image_size is not None:
         check_side(image_size, "image_size")
     encoder, proposer = build_encoder(config), build_proposer(config, image_size)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from no_time_to_train.api.arguments import check_path
 from no_time_to_train.dataset.images import as_rgb, read_image, rgb_from_array
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
@@ -24,7 +25,7 @@ def open_picture(image: Picture, as_stored: bool) -> Image.Image:
         InputError: It is of another kind, or cannot be read.
     """
     if isinstance(image, str | Path):
-        return read_image(image, as_stored=as_stored)
+        return read_image(check_path(image, "the image"), as_stored=as_stored)
     if isinstance(image, Image.Image):
         return as_rgb(image, "the image", as_stored)
     return rgb_from_array(image, "the image")

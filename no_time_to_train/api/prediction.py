@@ -165,9 +165,7 @@ class ImagePrediction:
         """
         if threshold is not None:
             return self.filter(min_score=check_score(threshold, "threshold"))
-        return self._rows(
-            [row for row, each in enumerate(self) if each.score >= self.thresholds[each.label]]
-        )
+        return self._rows(np.flatnonzero([e.score >= self.thresholds[e.label] for e in self]))
 
     def filter(
         self, *, min_score: float | None = None, names: str | Iterable[str] | None = None

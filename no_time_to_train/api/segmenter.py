@@ -16,7 +16,7 @@ from no_time_to_train.api.building import (
     LOADING,
     PictureSettings,
     build_parts,
-    preset_config,
+    build_presets,
 )
 from no_time_to_train.api.class_memory import ClassMemory
 from no_time_to_train.api.drawing import MaskDrawing
@@ -49,9 +49,9 @@ class FewShotSegmenter(ClassMemory):
 
     It has examples (a filled memory), or finalised classes (a post-processed one), or both: classes
     made of its examples. `remember` adds an example, after which the classes have to be finalised
-    again; `load` replaces all there was, `forget` leaves nothing; `save` stores the classes where
-    they are finalised, else the examples. Where an error is raised, all is as it was. Threads may
-    share one segmenter: they wait for each other.
+    again; `load` replaces all there was, `forget` drops a class or all; `save` stores the classes
+    where they are finalised, else the examples. Where an error is raised, all is as it was.
+    Threads may share one segmenter: they wait for each other where the networks run.
     """
 
     def __init__(self, segmenter: Segmenter, settings: PictureSettings) -> None:
@@ -88,11 +88,12 @@ class FewShotSegmenter(ClassMemory):
             encoder_checkpoint: Its weights; `download` lets timm fetch them.
             encoder_image_size: Side of its square input in pixels, by default its own.
             device: As for `from_settings`.
+
+        Raises:
+            InputError: An argument is of another kind, or as by `from_settings`.
         """
-        config = preset_config(
-            sam2, sam2_checkpoint, encoder, encoder_checkpoint, encoder_image_size
-        )
-        return cls.from_settings(config, device=device)
+        networks = sam2, sam2_checkpoint, encoder, encoder_checkpoint, encoder_image_size
+        return cls(*build_presets(*networks, device))
 
     @classmethod
     def from_config(cls, *paths: str | Path, device: str | None = None) -> FewShotSegmenter:

@@ -87,14 +87,6 @@ def bounding_box(rle: dict[str, Any]) -> tuple[float, float, float, float]:
     return x, y, width, height
 
 
-def mask_to_rle(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """A mask (H, W) as compressed run lengths {"size", "counts"} that json can hold."""
-    from pycocotools import mask as coco_mask
-
-    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": list(mask.shape), "counts": rle["counts"].decode("ascii")}
-
-
 def from_rle(rle: dict[str, Any]) -> npt.NDArray[np.bool_]:
     """Binary mask (H, W) of the compressed run lengths that `to_rle` returns."""
     from pycocotools import mask as coco_mask

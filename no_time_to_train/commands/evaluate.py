@@ -19,6 +19,7 @@ from no_time_to_train.errors import InputError
 from no_time_to_train.evaluation import EVALUATORS
 from no_time_to_train.evaluation.scores import percent
 from no_time_to_train.output_checks import prepare_outputs
+from no_time_to_train.signs_of_life import said_while
 
 if TYPE_CHECKING:
     from no_time_to_train.coco.annotations import CocoAnnotations
@@ -58,7 +59,8 @@ def main(arguments: list[str]) -> None:
     if options.out is None:
         _refuse_another(out, options.results)
     run = read_run_metrics(options.run) if options.run else RunMetrics()
-    annotations, scores = _measure(inputs, run)
+    with said_while("measuring accuracy"):
+        annotations, scores = _measure(inputs, run)
     logger.info("%s", scores.text)
     _write(out, options, inputs, run, annotations, scores)
     name, value = next(iter(scores.numbers.items()))

@@ -24,12 +24,14 @@ from no_time_to_train.commands.messages import explain_failure
 from no_time_to_train.commands.outputs import log_outputs, named_inputs, write_metrics
 from no_time_to_train.commands.parsing import OneLineParser
 from no_time_to_train.commands.provenance import git_state, machine, peak_memory_mb
+from no_time_to_train.config import TestMode
 from no_time_to_train.distributed import end_ranks_together
 from no_time_to_train.errors import InputError
 from no_time_to_train.evaluation.coco import evaluate
 from no_time_to_train.output_checks import prepare_outputs
 from no_time_to_train.pl_wrapper.heartbeat import Heartbeat
 from no_time_to_train.pl_wrapper.limits import check_limit, limit_of, samples_to_run
+from no_time_to_train.pl_wrapper.live_bar import LiveBar
 from no_time_to_train.pl_wrapper.resumption import Resumption, unfinished_folder
 from no_time_to_train.pl_wrapper.sam2matcher_pl import Sam2MatcherLightningModel
 from no_time_to_train.pl_wrapper.saved_config import SavedConfig
@@ -37,6 +39,9 @@ from no_time_to_train.pl_wrapper.stages import STAGES, check_flags
 from no_time_to_train.pl_wrapper.stages.outputs import result_outputs
 from no_time_to_train.pl_wrapper.stages.stage import Command
 from no_time_to_train.pl_wrapper.used_settings import used_settings
+from no_time_to_train.reports import write_test_report
+from no_time_to_train.reports.measured import Measured
+from no_time_to_train.signs_of_life import said_while
 from no_time_to_train.structures import BadImage
 
 logger = logging.getLogger(__name__)
@@ -108,7 +113,8 @@ class NoTimeToTrainCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Check the outputs again, now that the images and the log folder are known."""
         stage = self.model.stage
-        outputs: dict[str, Any] = self._named_outputs() | log_outputs(self.trainer)
+        outputs: dict[str, Any] = self._named_outputs()
+        outputs |= log_outputs(self.trainer, self._wants_report)
         inputs: dict[str, Any] = named_inputs(self.config.test)
         outputs["the picture"], inputs["the image"] = (
             stage.visualization_paths(),
@@ -119,6 +125,7 @@ class NoTimeToTrainCLI(LightningCLI):
     def before_test(self) -> None:
         """Load the memory."""
         end_ranks_together(self.trainer)
+        self.trainer.callbacks.append(LiveBar())  # type: ignore[attr-defined]  # set, not declared
         stage, batch_size = self.model.stage, self.model.data_load_cfgs.batch_size
         check_limit(self.trainer, stage, batch_size)
         self.limited_by = limit_of(self.trainer)
@@ -158,7 +165,8 @@ class NoTimeToTrainCLI(LightningCLI):
         records: Sequence[CocoRecord],
         bad_images: Sequence[BadImage],
     ) -> None:
-        evaluation = evaluate(annotations, category_ids, records)
+        with said_while("measuring accuracy"):
+            evaluation = evaluate(annotations, category_ids, records)
         logger.info("%s", evaluation.text)
         if not self.log_dir:
             return
@@ -180,6 +188,15 @@ class NoTimeToTrainCLI(LightningCLI):
             about=self._about(),
         )
         logger.info("Metrics written to %s", path)
+        if self._wants_report:
+            measured = Measured(annotations, category_ids, records, evaluation)
+            written = write_test_report(path.parent, measured)
+            logger.info("Report written to %s", written)
+
+    @property
+    def _wants_report(self) -> bool:
+        settings = self.config.test
+        return bool(settings.report and settings.model.init_args.test_mode is TestMode.test)
 
     def _about(self) -> dict[str, Any]:
         """What tells this run from others, beside its settings."""

@@ -22,6 +22,7 @@ FLAGS = (
     "ckpt_path",
     "out_path",
     "export_result",
+    "report",
     "resume",
     "n_shot",
     "seed",

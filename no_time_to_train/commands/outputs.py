@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import atomic_write
+from no_time_to_train.reports import REPORT_FILE
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -50,14 +51,19 @@ def named_inputs(settings: Any) -> dict[str, Path | list[Path]]:
     return inputs
 
 
-def log_outputs(trainer: Trainer) -> dict[str, Path]:
+def log_outputs(trainer: Trainer, has_report: bool = False) -> dict[str, Path]:
     """The files that end up in the log folder, by what the user calls them.
+
+    Args:
+        trainer: Whose logger has the folder.
+        has_report: Whether a page about the run is wanted.
 
     Raises:
         InputError: The logger cannot tell its folder.
     """
     folder = _log_folder(trainer)
-    names = LOG_FILES if trainer.logger else LOG_FILES[:2]
+    names = [*LOG_FILES] if trainer.logger else [*LOG_FILES[:2]]
+    names += [REPORT_FILE] if has_report else []
     return {f"the log file {name}": folder / name for name in names}
 
 

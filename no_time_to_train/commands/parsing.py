@@ -76,7 +76,14 @@ def add_flags(parser: ArgumentParser) -> None:
         help="Memory checkpoint to write (fill_memory, postprocess_memory).",
     )
     parser.add_argument(
-        "--export_result", type=str, help="COCO results list to write, FILE.json (test)."
+        "--export_result",
+        type=str,
+        help="COCO results list to write, FILE.json, or a table of instances, FILE.csv (test).",
+    )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="Write report.html, a page about the run, into its log folder (test).",
     )
     parser.add_argument(
         "--resume",

@@ -39,6 +39,7 @@ from no_time_to_train.dataset.reference_set import (
 from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.output_checks import prepare_outputs
+from no_time_to_train.signs_of_life import told
 
 MIN_SIDE = 32
 """Smallest box side of a reference in pixels."""
@@ -165,9 +166,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.plot:
         _plot(annotations, references, options)
     write_reference_set(options.out_path, references)
-    told = tell_references(references, {category.id: category.name for category in categories})
+    counts = tell_references(references, {category.id: category.name for category in categories})
     origin = annotations.path, options.seed
-    logger.info("%s: %s; from %s, seed %d", options.out_path, told, *origin)
+    logger.info("%s: %s; from %s, seed %d", options.out_path, counts, *origin)
 
 
 def _plot(
@@ -185,7 +186,7 @@ def _plot(
         {"--out-path": options.out_path, "the picture": [picture.target for picture in plan]},
         {"--json-file": annotations.path, "the image": [picture.source for picture in plan]},
     )
-    for picture in plan:
+    for picture in told(plan, "pictures"):
         image, mask = read_instance(picture)
         instance = Instance(mask, pixel_corners(picture.annotation.bbox), label=0)
         save_picture(picture.target, draw_instances(image, [instance], [picture.class_name]))

@@ -29,6 +29,7 @@ from no_time_to_train.dataset.script_entry import positive_int, run_script
 from no_time_to_train.errors import InputError
 from no_time_to_train.files import atomic_write
 from no_time_to_train.output_checks import Paths, prepare_outputs
+from no_time_to_train.signs_of_life import told
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 SAM1_TYPES = ("vit_h", "vit_l", "vit_b")
 SAM2_TYPES = tuple(name.removesuffix(".yaml") for name in get_args(Sam2Name))
-IMAGES_PER_REPORT = 100
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def complete_images(
     """
     from no_time_to_train.dataset.images import read_entry
 
-    for number, boxed in enumerate(job.images, start=1):
+    for boxed in told(job.images, "images"):
         image, _ = read_entry(boxed.info, boxed.path, orientation)
         columns = np.array([entry["bbox"] for entry in boxed.entries], np.float32).T
         masks = segment(image, np.stack(xywh_to_xyxy(columns), axis=1))
@@ -156,8 +156,6 @@ def complete_images(
             complete(entry, mask)
         if picture_dir:
             _save_picture(picture_dir, np.array(image), boxed, masks, job.categories)
-        if number % IMAGES_PER_REPORT == 0 or number == len(job.images):
-            logger.info("%d of %d images", number, len(job.images))
 
 
 def complete(entry: Entry, mask: Mask) -> None:

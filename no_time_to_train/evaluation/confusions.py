@@ -165,3 +165,53 @@ def _overlaps(
     key = "segmentation" if iou_type == "segm" else "bbox"
     found, there = [each[key] for each in detections], [each[key] for each in truths]
     return np.asarray(rle_codec.iou(found, there, [is_crowd] * len(there)))
+
+
+def confusion_matrix(pairs: Iterable[Pair], category_ids: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Count pairs.
+
+    Args:
+        pairs: Of any number of pictures.
+        category_ids: The K classes, in the order of rows and columns.
+
+    Returns:
+        (K + 1, K + 1): rows are the ground truth, the last one nothing, and columns what was found,
+        the last one nothing.
+    """
+    place: dict[int | None, int] = {key: row for row, key in enumerate(category_ids)}
+    place[None] = len(category_ids)
+    matrix = np.zeros((len(place), len(place)), dtype=np.int64)
+    for (truth, found), count in Counter(pairs).items():
+        matrix[place[truth], place[found]] += count
+    return matrix
+
+
+def by_threshold(
+    images: Iterable[MatchedImage], thresholds: Sequence[float]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Precision, recall and F1 of all classes together, a detection of another class being wrong.
+
+    Args:
+        images: Whose pairs are counted together.
+        thresholds: T lowest scores of a detection that counts.
+
+    Returns:
+        `precision` (1 where nothing is found), `recall` and `F1`, (T,) each in [0, 1].
+    """
+    images = list(images)
+    scored = [(each.score, is_right(image, each)) for image in images for each in image.detections]
+    scores = np.array([score for score, _ in scored])
+    right = np.array([is_one for _, is_one in scored], dtype=bool)
+    truths = sum(len(image.truths) for image in images)
+    found = np.array([(scores >= each).sum() for each in thresholds], dtype=np.float64)
+    hits = np.array([(right & (scores >= each)).sum() for each in thresholds], dtype=np.float64)
+    return {
+        "precision": np.divide(hits, found, out=np.ones_like(hits), where=found > 0),
+        "recall": hits / max(truths, 1),
+        "F1": 2 * hits / np.maximum(found + truths, 1),
+    }
+
+
+def is_right(image: MatchedImage, detection: MatchedDetection) -> bool:
+    """Whether a detection of a picture is of the class of the instance that it took."""
+    return detection.truth is not None and image.truths[detection.truth] == detection.category_id

@@ -21,6 +21,7 @@ from no_time_to_train.coco.segmentation import from_rle
 from no_time_to_train.config import ColourBy, Orientation
 from no_time_to_train.dataset.image_files import existing_paths
 from no_time_to_train.dataset.images import read_entry
+from no_time_to_train.signs_of_life import told
 from no_time_to_train.visualization.captions import found_caption
 from no_time_to_train.visualization.predictions import (
     Instance,
@@ -87,7 +88,7 @@ def write_visualizations(
     for record in records:
         found[record["image_id"]].append(record)
     written = []
-    for image, source, target in zip(images, sources, targets, strict=True):
+    for image, source, target in told(list(zip(images, sources, targets, strict=True)), "pictures"):
         pixels, sized = read_entry(image, source, orientation)
         picture = _predictions_pane(np.array(pixels), found[image.id], style)
         if style.with_truth:

@@ -11,6 +11,7 @@ from no_time_to_train.files import atomic_write
 
 if TYPE_CHECKING:
     from no_time_to_train.reports.content import Report
+    from no_time_to_train.reports.measured import Measured
 
 REPORT_FILE = "report.html"
 
@@ -21,8 +22,22 @@ def _of_predict(folder: Path) -> Report:
     return predict_report(folder)
 
 
+def _of_test(folder: Path) -> Report:
+    from no_time_to_train.reports.from_test import measured_report
+
+    return measured_report(folder)
+
+
+def _of_evaluation(folder: Path) -> Report:
+    from no_time_to_train.reports.from_evaluation import evaluation_report
+
+    return evaluation_report(folder)
+
+
 RUNS: Mapping[str, Callable[[Path], Report]] = {
     "run.json": _of_predict,
+    "metrics.json": _of_test,
+    "evaluation.json": _of_evaluation,
 }
 """What reads a run, by the file that its folder has; the first that is there counts."""
 
@@ -42,7 +57,32 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
         InputError: The folder is of no run, a file of it is damaged, or the page cannot be written.
     """
     name = run_file(folder)
-    return write_page(RUNS[name](folder), out or folder / REPORT_FILE)
+    try:
+        report = RUNS[name](folder)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{folder / name} is damaged, or of another version ({reason}); repeat the run"
+        ) from error
+    return write_page(report, out or folder / REPORT_FILE)
+
+
+def write_test_report(folder: Path, measured: Measured) -> Path:
+    """Write the page of a `test` run whose results are in memory, into its log folder.
+
+    Args:
+        folder: With its metrics.json.
+        measured: Its results.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    from no_time_to_train.reports.from_test import measured_report
+
+    return write_page(measured_report(folder, measured), folder / REPORT_FILE)
 
 
 def run_file(folder: Path) -> str:
@@ -55,7 +95,7 @@ def run_file(folder: Path) -> str:
     if found is None:
         raise InputError(
             f"{folder} is no folder of a run: it has none of {', '.join(RUNS)}; name the folder "
-            "that `predict` has written or the log folder of `test`"
+            "that `predict` has written or the log folder of a `test`"
         )
     return found
 

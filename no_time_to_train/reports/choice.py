@@ -6,6 +6,8 @@ import hashlib
 import heapq
 from typing import Any, Generic, TypeVar
 
+PER_GROUP = 6
+"""Pictures that are shown for one reason."""
 Item = TypeVar("Item")
 
 

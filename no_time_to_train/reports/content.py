@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+BINS = 20
+"""Bars of a histogram."""
 MAX_BAR_ROWS = 300
 """Of a table of classes; LVIS has 1203."""
 
@@ -47,6 +49,8 @@ class BarTable:
     """Of the column of counts, where there is one."""
     columns: Sequence[str]
     rows: Sequence[BarRow]
+    has_values: bool = True
+    """Whether the numbers stand beside the bars."""
     left_out: int = 0
     """Rows beyond the limit."""
 

@@ -107,7 +107,8 @@ def _git(value: Any) -> Any:
 def _joined(value: Any, between: str = ": ") -> Any:
     if not isinstance(value, Mapping):
         return value
-    return ", ".join(f"{name}{between}{text(each)}" for name, each in value.items())
+    known = {name: each for name, each in value.items() if each is not None}
+    return ", ".join(f"{name}{between}{text(each)}" for name, each in known.items())
 
 
 def _seconds(value: Any) -> Any:

@@ -39,7 +39,7 @@ class Shown:
     segmentation: Any
     """As in COCO json; None where there is a box alone."""
     bbox: Sequence[float]
-    """(x, y, w, h) in pixels."""
+    """(x, y, w, h) in pixels, w the last minus the first column; used where there is no mask."""
 
 
 @dataclass(frozen=True)

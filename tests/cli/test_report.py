@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import run_command
+from no_time_to_train.files import sha256
+from tests.cli.conftest import run_command, segment
 from tests.cli.test_wrong_settings import assert_one_line
 from tests.unit.html_pages import Page
 from tests.unit.report_runs import instance, write_predict_run
@@ -47,3 +49,28 @@ def test_wrong_arguments__are_refused_before_any_page(runs: list[str]) -> None:
     ):
         assert_one_line(run_command(*arguments), said)
     assert not list(Path().rglob("*.html"))
+
+
+def test_test_report__is_what_report_makes_of_the_finished_run(memories_dir: Path) -> None:
+    outcome = segment("--report", "--export_result", "results.json")
+    assert outcome.code == 0, outcome.err
+    (page,) = memories_dir.rglob("report.html")
+    assert f"Report written to {page.relative_to(memories_dir)}" in outcome.out
+    written = page.read_bytes()
+    shown = Page(written.decode())
+    assert shown.all("image")
+    assert shown.all("table", **{"class": "matrix"})
+    assert shown.fetched() == []
+    assert run_command("report", str(page.parent)).code == 0
+    assert page.read_bytes() == written
+
+
+def test_metrics__say_where_a_run_comes_from(memories_dir: Path) -> None:
+    assert segment("--export_result", "results.json").code == 0
+    (path,) = memories_dir.rglob("metrics.json")
+    metrics = json.loads(path.read_text())
+    assert metrics["files"]["--ckpt_path"] == sha256(Path("memory.pth"))
+    assert metrics["results"] == ["results.json"]
+    assert metrics["machine"]["device"] == "cpu"
+    assert metrics["peak_memory_mb"]["process"] > 100
+    assert not list(memories_dir.rglob("report.html"))

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas
+import pytest
 import torch
 import yaml
 from PIL import Image
+from pycocotools import mask as rle_codec
 
 from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.config import EncoderConfig, ModelConfig, Sam2InferConfig
@@ -19,9 +22,11 @@ from tests.cli.conftest import (
     fill,
     postprocess,
     references,
+    run_command,
     run_test,
     segment,
     settings,
+    targets,
     vis,
 )
 
@@ -200,3 +205,35 @@ def test_leftover_in_the_log_folder_of_a_killed_run__is_removed(memories_dir: Pa
     assert postprocess().code == 0
     assert [path.name for path in log.iterdir()] == ["config.yaml"]
     assert (log.parent / "version_1" / "config.yaml").exists()
+
+
+def test_segment__writes_a_table_where_the_name_ends_in_csv(memories_dir: Path) -> None:
+    assert segment("--export_result", "found.csv", "--n_shot", "1").code == 0
+    records = json.loads(Path("inst_to_segm/coco_inst_1shot_results.json").read_text())
+    table = pandas.read_csv("found.csv")
+    images = json.loads(Path("photos/annotations/custom_targets.json").read_text())
+    files = {image["id"]: image["file_name"] for image in images["images"]}
+    classes = {each["id"]: each["name"] for each in images["categories"]}
+    assert table.picture.tolist() == [files[each["image_id"]] for each in records]
+    assert table["class"].tolist() == [classes[each["category_id"]] for each in records]
+    np.testing.assert_allclose(table.score, [each["score"] for each in records], rtol=1e-5)
+    masks = [rle_codec.decode(each["segmentation"]).astype(bool) for each in records]
+    assert table.area.tolist() == [mask.sum() for mask in masks]
+    rows, columns = zip(*(np.nonzero(mask) for mask in masks), strict=True)
+    assert table.x.tolist() == [each.min() for each in columns]
+    assert (table.y + table.height - 1).tolist() == [each.max() for each in rows]
+    assert table["mask"].isna().all()
+
+
+@pytest.mark.parametrize("name", ["found.xlsx", "found.Parquet", "found.tsv"])
+def test_segment__refuses_tables_that_it_does_not_write(memories_dir: Path, name: str) -> None:
+    before, export = sorted(memories_dir.iterdir()), ("--export_result", name)
+    for outcome in (
+        segment(*export),
+        run_command("check", *base(), *targets(), "--ckpt_path", "memory.pth", *export),
+    ):
+        assert outcome.code == 2
+        assert f"--export_result {name}: no {Path(name).suffix} is written" in (
+            outcome.err + outcome.out
+        )
+    assert sorted(memories_dir.iterdir()) == before

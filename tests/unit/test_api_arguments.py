@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from no_time_to_train.config import ModelConfig
 from no_time_to_train.dataset.instance_masks import to_mask
 from no_time_to_train.errors import InputError
 from no_time_to_train.settings import read_configs
+from tests.cli.conftest import ROOT
 from tests.unit.test_api_state import make, picture  # noqa: F401
 
 INSIDE = np.array([[False, True, False], [False, True, True]])  # (2, 3)
@@ -130,29 +132,69 @@ def test_save__onto_what_is_no_file_is_a_sentence(make: Any, tmp_path: Path) -> 
             segmenter.save(path)
 
 
+DEMO = {
+    "sam2": "sam2_hiera_demo",
+    "sam2_checkpoint": ROOT / "demo_models/sam2_hiera_demo.pt",
+    "encoder": "dinov2_demo",
+    "encoder_checkpoint": ROOT / "demo_models/dinov2_demo.pth",
+    "encoder_image_size": 252,
+    "device": "cpu",
+}
+SETTINGS = re.compile(r"model_cfg|sam2_cfg|encoder_cfg|img_size|ckpt_path|fill_memory|dataset_cfgs")
+
+
 @pytest.mark.parametrize(
-    ("argument", "value"),
+    ("argument", "value", "words"),
     [
-        ("sam2", None),
-        ("encoder", 3),
-        ("sam2_checkpoint", None),
-        ("sam2_checkpoint", b"x.pt"),
-        ("encoder_checkpoint", 3),
-        ("encoder_image_size", "big"),
-        ("encoder_image_size", 14.0),
-        ("encoder_image_size", -14),
+        ("sam2", None, "^sam2 is None; give one of sam2_hiera_t, "),
+        ("sam2", "foo", "^sam2 is 'foo'; give one of sam2_hiera_t, "),
+        ("encoder", 3, "^encoder is 3; give the name of a preset"),
+        ("encoder", "foo", "^encoder is 'foo'; give one of dinov2_small, "),
+        ("encoder", "", "^encoder is ''; give one of"),
+        ("sam2_checkpoint", None, "^sam2_checkpoint is None; give the name of a file"),
+        ("sam2_checkpoint", b"x.pt", "^sam2_checkpoint is b'x.pt'"),
+        ("sam2_checkpoint", "nowhere.pt", "^the SAM 2 checkpoint nowhere.pt does not exist"),
+        ("encoder_checkpoint", 3, "^encoder_checkpoint is 3"),
+        ("encoder_checkpoint", "nowhere.pth", "^nowhere.pth, the weights of dinov2_demo, does not"),
+        ("encoder_image_size", "big", "^encoder_image_size is 'big'; give a number of pixels"),
+        ("encoder_image_size", 14.0, "^encoder_image_size is 14.0"),
+        ("encoder_image_size", -14, "^encoder_image_size is -14"),
+        ("encoder_image_size", True, "^encoder_image_size is True"),
+        ("encoder_image_size", 10**9, "^encoder_image_size is 10+; give .* from 1 to 8192"),
+        ("encoder_image_size", 15, "^encoder_image_size must be a multiple .*got 15; set it to 14"),
+        ("device", "warp", "^device 'warp' does not exist here"),
+        ("device", 3, "^device 3 does not exist here"),
     ],
 )
-def test_from_preset__an_argument_of_another_type_is_named(argument: str, value: Any) -> None:
-    with pytest.raises(InputError, match=f"^{argument} is "):
-        FewShotSegmenter.from_preset(**{argument: value}, device="cpu")
+def test_from_preset__what_is_wrong_is_named_as_the_argument(
+    argument: str, value: Any, words: str
+) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        FewShotSegmenter.from_preset(**DEMO | {argument: value})
+    assert not SETTINGS.search(str(caught.value))
 
 
-def test_from_settings__an_argument_of_another_type_is_named() -> None:
-    with pytest.raises(InputError, match=r"^config is "):
-        FewShotSegmenter.from_settings({"model_cfg": 1})  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"^image_size is "):
-        FewShotSegmenter.from_settings(ModelConfig(), image_size="big")  # type: ignore[arg-type]
+def test_from_preset__takes_presets_with_and_without_yaml() -> None:
+    for name in ("sam2_hiera_demo", "sam2_hiera_demo.yaml"):
+        assert FewShotSegmenter.from_preset(**DEMO | {"sam2": name}).classes == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            {"config": {"model_cfg": 1}},
+            r"^config is .*; give a ModelConfig, or use from_con",
+        ),
+        ({"datasets": 3}, "^datasets is 3; give a DatasetsConfig"),
+        ({"loading": {}}, "^loading is {}; give a DataLoadConfig"),
+        ({"image_size": "big"}, "^image_size is 'big'; give a number of pixels"),
+        ({"image_size": 10**6}, "^image_size is 1000000; give .* from 1 to 8192"),
+    ],
+)
+def test_from_settings__an_argument_of_another_type_is_named(arguments: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        FewShotSegmenter.from_settings(**{"config": ModelConfig(), "device": "cpu"} | arguments)
 
 
 @pytest.mark.parametrize("device", ["warp", "cuda:99", "cpu:x", 3.5, "meta", ""])

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from no_time_to_train.errors import InputError
-from no_time_to_train.reports import from_predict, pictures, write_report
+from no_time_to_train.reports import from_predict, overview, pictures, write_report
+from no_time_to_train.reports import page as page_module
 from tests.unit.html_pages import Page
 from tests.unit.report_runs import HOSTILE, instance, write_predict_run
 
@@ -45,7 +46,7 @@ def test_page__shows_each_instance_with_its_score(run: Path) -> None:
 def test_page__says_that_there_is_no_ground_truth(run: Path) -> None:
     text = page_of(run).text
     assert "No ground truth." in text
-    assert "-1" not in text
+    assert not re.search(r"(?<![\w-])-1\b", text)
     assert "AP" not in re.findall(r"\w+", text)
 
 
@@ -135,22 +136,33 @@ def test_numbers__count_scores_classes_and_sizes(tmp_path: Path) -> None:
 def test_large_runs__are_read_up_to_a_limit_that_is_stated(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(from_predict, "MAX_INSTANCES", 2)
+    record = json.loads((run / "run.json").read_text()) | {"instances": 12345}
+    (run / "run.json").write_text(json.dumps(record))
+    monkeypatch.setattr(overview, "MAX_INSTANCES", 2)
     page = page_of(run)
     assert "of the first 2 instances" in page.text
+    assert "12,345" in page.text
     assert "b.png" not in page.text
-    monkeypatch.setattr(from_predict, "MAX_INSTANCES", 3)
+    monkeypatch.setattr(overview, "MAX_INSTANCES", 3)
     assert "of the first" not in page_of(run).text
+
+
+def test_empty_runs__say_how_far_they_were_from_a_find(tmp_path: Path) -> None:
+    about = {"candidates": 15, "best_score": 0.48, "threshold": 0.85}
+    folder = write_predict_run(tmp_path / "run", [], ["a.png"], ["coin"], **about)
+    text = page_of(folder).text
+    assert "from the threshold 0.85 on; the best score of 15 candidates is 0.48." in text
+    assert "Nothing found" in text
 
 
 def test_tables_by_folder__are_read_together(run: Path) -> None:
     content = json.loads((run / "results.json").read_text())
     (run / "results.json").unlink()
     for number, image in enumerate(content["images"]):
-        (run / f"{number}").mkdir()
+        (run / "tables" / f"{number}").mkdir(parents=True)
         own = [each for each in content["annotations"] if each["image_id"] == image["id"]]
         part = content | {"images": [image], "annotations": own}
-        (run / f"{number}" / "results.json").write_text(json.dumps(part))
+        (run / "tables" / f"{number}" / "results.json").write_text(json.dumps(part))
     report = from_predict.predict_report(run)
     assert {fact.name: fact.value for fact in report.headline}["Pictures"] == "3"
     assert [group.title for group in report.groups] == ["Surest", "Nothing found"]
@@ -202,3 +214,31 @@ def test_large_pictures__are_scaled_down_with_their_outlines(tmp_path: Path) -> 
     (path,) = page.all("path", **{"class": "found"})
     numbers = [float(each) for each in re.findall(r"[\d.]+", path["d"] or "")]
     assert (min(numbers[::2]), max(numbers[::2])) == (320.5, 639.5)  # the right half
+
+
+def theme(css: str) -> dict[str, str]:
+    return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", css))
+
+
+def contrast(first: str, second: str) -> float:
+    """WCAG's ratio of two colours."""
+
+    def luminance(colour: str) -> float:
+        values = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_style__has_enough_contrast_in_light_and_dark() -> None:
+    css = (page_module.TEMPLATES / "report.css").read_text()
+    light, dark = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)
+    for colours in (theme(light), theme(light) | theme(dark)):
+        for text in ("text", "muted", "accent"):
+            for ground in ("page", "card"):
+                assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+        assert contrast(colours["text"], colours["note"]) >= 4.5
+        for line in ("accent", "second", "third"):  # of charts
+            assert contrast(colours[line], colours["card"]) >= 3

@@ -48,7 +48,8 @@ TARGETS = {
 OF_TARGETS = (
     f"{DATA}test.",
     f"{MODEL}test.",
-    *("--export_result", "--on_bad_image", "--n_shot", "--seed", "--coco_semantic_split"),
+    *("--export_result", "--report", "--on_bad_image", "--n_shot", "--seed"),
+    "--coco_semantic_split",
 )
 """Beginnings of flags that change nothing before the last stage."""
 

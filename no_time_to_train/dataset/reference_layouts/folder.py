@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -17,6 +17,9 @@ PICTURE_SUFFIXES = frozenset(
 )
 IGNORED = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"})
 """In lower case; besides, whatever begins with a dot."""
+COCO_KEYS = frozenset({"images", "annotations", "categories"})
+LABELME_KEY = "shapes"
+JSON_KEYS = COCO_KEYS | {LABELME_KEY}
 MAX_ENTRIES = 1_000_000
 """Most files and folders that are looked through."""
 
@@ -40,9 +43,9 @@ class Folder:
         Raises:
             InputError: There is no such folder, it may not be read, or it holds too much.
         """
-        if not path.exists():
+        if not os.path.exists(path):  # not Path.exists, which fails on names that are too long
             raise InputError(f"there is no folder of references {path}; check its name")
-        if path.is_dir():
+        if os.path.isdir(path):
             return cls(path, _listed(path))
         check_regular_file(path, "the references")
         # Beside a folder `annotations`, COCO keeps those of the images.
@@ -66,13 +69,19 @@ class Folder:
         files = self.files if self.chosen is None else (self.chosen,)
         return [file for file in files if file.suffix.lower() in suffixes]
 
-    def mentions(self, file: PurePosixPath, words: Sequence[bytes]) -> list[bytes]:
-        """Which of these pieces of text a file holds; of one that cannot be read, none."""
+    @cached_property
+    def json_files(self) -> dict[PurePosixPath, frozenset[str]]:
+        """Of each json, which of `JSON_KEYS` its text holds, so that a damaged one is known too."""
+        return {file: self._keys(file) for file in self.annotation_files({".json"})}
+
+    def _keys(self, file: PurePosixPath) -> frozenset[str]:
         try:
             content = (self.root / file).read_bytes()
-        except OSError:
-            return []
-        return [word for word in words if word in content]
+        except OSError as error:
+            raise InputError(
+                f"{self.root / file} cannot be read ({error.strerror}); change its mode"
+            ) from None
+        return frozenset(key for key in JSON_KEYS if f'"{key}"'.encode() in content)
 
     def describe(self) -> str:
         """How many files of each kind there are, for messages."""

@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from no_time_to_train.coco.segmentation import mask_to_rle
+from no_time_to_train.coco.run_lengths import encode
 from no_time_to_train.dataset.instance_masks import as_shown, mask_values, read_mask_picture
 from no_time_to_train.errors import InputError
 
 MAX_INSTANCES = 5_000
 """Most values of a label map; a photograph in place of one has more."""
+MAX_SPECKLED = 16
+"""Values up to which instances may be scattered over the picture, pixel by pixel."""
 MIN_SOFT_VALUES = 3
 """Values beside 255 from which on a mask may have soft edges."""
+REPAIR = "save 0 and 255 alone, or number its instances from 1 on"
 
-Mask = npt.NDArray[np.bool_]  # (H, W)
+Positions = npt.NDArray[np.int32]  # of pixels, row by row
 
 
 @dataclass(frozen=True)
@@ -48,31 +51,67 @@ def read_mask_file(path: Path, what: str) -> MaskFile:
     values: npt.NDArray[Any] = mask_values(picture, f"{what} {path}")
     colours = 0
     if values.ndim == 3:
-        flat = values.reshape(-1, values.shape[2])
-        colours = len(np.unique(flat[flat.any(axis=1)], axis=0))
+        colours = _count_colours(values, f"{what} {path}")
         values = (values != 0).any(axis=2)
-    present = _instance_values(values, f"{what} {path}")
-    instances = [mask_to_rle(values == value) for value in present]
     size = (values.shape[0], values.shape[1])
-    return MaskFile(size, instances, len(present) == 1 and bool(values.all()), colours)
+    instances = _by_value(values, f"{what} {path}")
+    covers_all = len(instances) == 1 and len(instances[0]) == values.size
+    return MaskFile(size, [_encoded(each, size) for each in instances], covers_all, colours)
 
 
-def _instance_values(values: npt.NDArray[Any], what: str) -> list[Any]:
-    """The values that are not zero."""
+def _count_colours(values: npt.NDArray[Any], what: str) -> int:
+    """Different colours (H, W, bands) that are not black."""
+    present = values.reshape(-1, values.shape[2])
+    present = present[present.any(axis=1)].astype(np.int64)  # (P, bands)
+    count = len(np.unique(present @ (256 ** np.arange(values.shape[2]))))
+    if count > MAX_INSTANCES:
+        raise InputError(f"{what} has {count} colours, like a photograph; {REPAIR}")
+    return count
+
+
+def _by_value(values: npt.NDArray[Any], what: str) -> list[Positions]:
+    """The pixels of each value that is not zero, in the order of the values."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise InputError(f"{what} holds values that are not finite; save it as PNG")
-    unique, counts = np.unique(values, return_counts=True)
-    present = unique != 0
-    unique, counts = unique[present], counts[present]
-    if not len(unique):
+    positions = np.flatnonzero(values).astype(np.int32)
+    if not len(positions):
         raise InputError(f"{what} has no pixel that is not zero; mark the instance")
-    if len(unique) > MAX_INSTANCES or _has_soft_edges(unique, counts):
+    labels = values.ravel()[positions]
+    order = np.argsort(labels, kind="stable")
+    labels = labels[order]
+    starts = np.flatnonzero(labels[1:] != labels[:-1]) + 1
+    unique = labels[np.append(0, starts)]
+    counts = np.diff(starts, prepend=0, append=len(labels))
+    if (
+        len(unique) > MAX_INSTANCES
+        or _has_soft_edges(unique, counts)
+        or (len(unique) > MAX_SPECKLED and _is_speckled(values, len(labels)))
+    ):
         raise InputError(
             f"{what} has {len(unique)} values from {unique[0]:g} to {unique[-1]:g}, like a "
-            "photograph or a mask with soft edges; save 0 and 255 alone, or number its instances "
-            "from 1 on"
+            f"photograph or a mask with soft edges; {REPAIR}"
         )
-    return list(unique)
+    return np.split(positions[order], starts)
+
+
+def _encoded(positions: Positions, size: tuple[int, int]) -> dict[str, Any]:
+    rows, columns = np.divmod(positions, size[1])
+    x1, y1 = int(columns.min()), int(rows.min())
+    x2, y2 = int(columns.max()), int(rows.max())
+    inside = np.zeros((y2 + 1 - y1, x2 + 1 - x1), dtype=bool)
+    inside[rows - y1, columns - x1] = True
+    return dict(encode(inside, (x1, y1, x2, y2), size))
+
+
+def _is_speckled(values: npt.NDArray[Any], count: int) -> bool:
+    """Whether most pixels have another value than their neighbours to the left.
+
+    Args:
+        values: (H, W).
+        count: Of those that are not zero.
+    """
+    differs = (values[:, 1:] != values[:, :-1]) & (values[:, 1:] != 0)
+    return bool(2 * differs.sum() > count)
 
 
 def _has_soft_edges(values: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> bool:

@@ -15,7 +15,12 @@ from typing import Any
 
 from no_time_to_train.coco.entries import MAX_SIDE
 from no_time_to_train.coco.json_text import load_json
-from no_time_to_train.dataset.reference_layouts.folder import PICTURE_SUFFIXES, Folder
+from no_time_to_train.dataset.reference_layouts.folder import (
+    COCO_KEYS,
+    LABELME_KEY,
+    PICTURE_SUFFIXES,
+    Folder,
+)
 from no_time_to_train.dataset.reference_layouts.found import (
     FoundReferences,
     Labelled,
@@ -27,8 +32,6 @@ from no_time_to_train.dataset.reference_layouts.labelme_shapes import Shape, ins
 from no_time_to_train.errors import InputError, naming
 
 NAME = "Labelme"
-KEY = b'"shapes"'
-COCO_KEY = b'"categories"'
 
 Document = dict[str, Any]
 
@@ -65,8 +68,11 @@ def read(folder: Folder) -> FoundReferences:
 
 
 def _files(folder: Folder) -> list[PurePosixPath]:
-    files = folder.annotation_files({".json"})
-    return [file for file in files if folder.mentions(file, (KEY, COCO_KEY)) == [KEY]]
+    return [
+        file
+        for file, keys in folder.json_files.items()
+        if LABELME_KEY in keys and len(keys & COCO_KEYS) < 2
+    ]
 
 
 def _document(folder: Folder, file: PurePosixPath) -> Document:

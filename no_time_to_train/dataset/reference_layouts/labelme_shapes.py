@@ -16,6 +16,7 @@ from PIL import Image
 
 from no_time_to_train.coco import segmentation as coco_segmentation
 from no_time_to_train.coco.entries import Box
+from no_time_to_train.coco.run_lengths import encode
 from no_time_to_train.dataset.images import MAX_PIXELS
 from no_time_to_train.dataset.instance_masks import Mask, to_mask
 from no_time_to_train.dataset.reference_layouts.found import Labelled, Size, with_box, with_mask
@@ -104,8 +105,9 @@ def instance(picture: str, size: Size, shapes: Sequence[Shape]) -> Labelled:
         return with_mask(picture, size, label, polygons, what)
     if polygons:
         masks.append(_drawn(polygons, size, what))
-    union = coco_segmentation.mask_to_rle(np.logical_or.reduce(masks))
-    return with_mask(picture, size, label, union, what)
+    whole = (0, 0, size[1] - 1, size[0] - 1)
+    union = encode(np.logical_or.reduce(masks), whole, size)
+    return with_mask(picture, size, label, dict(union), what)
 
 
 def _drawn(polygons: list[list[float]], size: Size, what: str) -> Mask:

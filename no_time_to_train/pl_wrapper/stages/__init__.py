@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from no_time_to_train.config import TestMode
 from no_time_to_train.errors import InputError
-from no_time_to_train.pl_wrapper.stages.outputs import memory_output, result_outputs
+from no_time_to_train.pl_wrapper.stages.outputs import check_format, memory_output, result_outputs
 
 if TYPE_CHECKING:
     from no_time_to_train.pl_wrapper.stages.stage import Stage
@@ -71,15 +71,16 @@ STAGES = {
 
 
 def check_flags(settings: Any) -> None:
-    """Look for the flags that the stage of a command needs.
+    """Look for the flags that the stage of a command needs, and for a format of results.
 
     Args:
         settings: Of the command, as parsed.
 
     Raises:
-        InputError: One was not given.
+        InputError: One was not given, or there is no such format.
     """
     mode = settings.model.init_args.test_mode
     for flag in STAGES[mode].needs:
         if not settings[flag]:
             raise InputError(f"--model.test_mode {mode.value} needs --{flag} {NEEDS[flag]}")
+    check_format(settings)

@@ -6,6 +6,7 @@ from typing import Any
 
 from no_time_to_train.config import TestMode
 from no_time_to_train.pl_wrapper.stages.stage import Stage
+from no_time_to_train.signs_of_life import said_while
 
 
 class PostprocessMemory(Stage):
@@ -15,4 +16,5 @@ class PostprocessMemory(Stage):
 
     def step(self, batch: list[Any]) -> None:
         """Do all of it."""
-        self.segmenter.finalise()
+        with said_while("making classes of the references"):
+            self.segmenter.finalise()

@@ -15,13 +15,15 @@ from no_time_to_train.dataset.image_files import existing_paths
 from no_time_to_train.dataset.targets import TargetDataset
 from no_time_to_train.distributed import gather_to_first
 from no_time_to_train.errors import InputError, naming
+from no_time_to_train.exports.instances_csv import write_csv
+from no_time_to_train.exports.record_rows import record_rows
 from no_time_to_train.networks import WeightsError
 from no_time_to_train.pl_wrapper import checks
 from no_time_to_train.pl_wrapper.background_writer import BackgroundWriter
 from no_time_to_train.pl_wrapper.journal import Payload
 from no_time_to_train.pl_wrapper.prediction_visualizations import Style, write_visualizations
 from no_time_to_train.pl_wrapper.setting_checks import check_classes
-from no_time_to_train.pl_wrapper.stages.outputs import result_outputs
+from no_time_to_train.pl_wrapper.stages.outputs import is_table, result_outputs
 from no_time_to_train.pl_wrapper.stages.stage import Command, Stage
 from no_time_to_train.proposers import build_proposer
 from no_time_to_train.structures import BadImage, Prediction, Target
@@ -119,7 +121,7 @@ class Test(Stage):
         self._check_read()
         records = [record for image in self.records.values() for record in image]
         for path in result_outputs(command.settings).values():
-            write_records(path, records)
+            self._write(path, records)
             logger.info("%d results written to %s", len(records), path)
         annotations = self._annotations_of_run(command.limited_by)
         self._warn_if_empty()
@@ -132,6 +134,12 @@ class Test(Stage):
             )
         if self.model_cfg.test.online_vis:
             self._draw(self._readable(annotations), records)
+
+    def _write(self, path: Path, records: Sequence[CocoRecord]) -> None:
+        if is_table(path):
+            write_csv(path, record_rows(records, self.data.annotations, self.data.categories))
+        else:
+            write_records(path, records)
 
     def _check_read(self) -> None:
         """Refuse to measure a run that has seen no image."""
