@@ -62,6 +62,11 @@ COMMANDS = {
         "no_time_to_train.commands.summary",
         "Show every evaluated run below some folders as tables, beside the published numbers.",
     ),
+    "app": Command(
+        "no_time_to_train.commands.app",
+        "Serve a page to try it on in a browser: click on examples, drop pictures, see what is "
+        "found.",
+    ),
     "report": Command(
         "no_time_to_train.commands.report",
         "Write a page about each of some finished runs: what ran, numbers, pictures.",
