@@ -35,6 +35,11 @@ COMMANDS = {
         "Find and segment every instance in any folder of pictures, from a few marked examples or "
         "a memory.",
     ),
+    "bank": Command(
+        "no_time_to_train.commands.bank",
+        "Show a memory with pictures of its references, add, remove, rename and merge its classes, "
+        "or write it in another format.",
+    ),
     "check": Command(
         "no_time_to_train.commands.check",
         "Look at what a `test` with the same arguments will read, write and take, and list all "
@@ -56,6 +61,11 @@ COMMANDS = {
     "summary": Command(
         "no_time_to_train.commands.summary",
         "Show every evaluated run below some folders as tables, beside the published numbers.",
+    ),
+    "app": Command(
+        "no_time_to_train.commands.app",
+        "Serve a page to try it on in a browser: click on examples, drop pictures, see what is "
+        "found.",
     ),
     "report": Command(
         "no_time_to_train.commands.report",

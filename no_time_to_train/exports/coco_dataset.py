@@ -21,7 +21,7 @@ class CocoExport:
     def __init__(self, target: ExportTarget) -> None:
         self._target = target
 
-    def write_picture(self, result: PictureResult, source: Path) -> None:
+    def write_picture(self, result: PictureResult, output: str, source: Path) -> None:
         """Nothing: there is one file of the whole set."""
 
     def finish(self, results: Iterable[PictureResult]) -> None:

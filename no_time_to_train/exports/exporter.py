@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from no_time_to_train.exports.output_names import OutputNames
 from no_time_to_train.exports.picture_results import PictureResult
 
 
 class Exporter(Protocol):
     """Writes files of pictures as they are done, and those of the whole set at the end."""
 
-    def write_picture(self, result: PictureResult, source: Path) -> None:
+    def write_picture(self, result: PictureResult, output: str, source: Path) -> None:
         """Write what belongs to one picture; once more gives the same files.
 
         Args:
             result: What was found.
+            output: What its files are called, without suffix; see `OutputNames`.
             source: The picture.
 
         Raises:
@@ -39,11 +39,9 @@ class Exporter(Protocol):
 
 @dataclass(frozen=True)
 class ExportTarget:
-    """Where an export goes, and what it needs to know of the run."""
+    """Where an export goes, and what it needs to know."""
 
     folder: Path
     """Of this export alone."""
     class_names: Sequence[str]
     """By label."""
-    names: OutputNames
-    """Of the pictures of the run."""

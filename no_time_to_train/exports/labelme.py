@@ -27,9 +27,9 @@ class LabelmeExport:
     def __init__(self, target: ExportTarget) -> None:
         self._target = target
 
-    def write_picture(self, result: PictureResult, source: Path) -> None:
+    def write_picture(self, result: PictureResult, output: str, source: Path) -> None:
         """Write the json of a picture."""
-        path = self._target.folder / self._target.names.of(result.file_name, ".json")
+        path = self._target.folder / f"{output}.json"
         write_labelme(path, result, self._target.class_names, source)
 
     def finish(self, results: Iterable[PictureResult]) -> None:

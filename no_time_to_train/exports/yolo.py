@@ -23,11 +23,9 @@ class YoloExport:
     def __init__(self, target: ExportTarget) -> None:
         self._target = target
 
-    def write_picture(self, result: PictureResult, source: Path) -> None:
+    def write_picture(self, result: PictureResult, output: str, source: Path) -> None:
         """Write the labels of a picture, and link it."""
-        folder, names = self._target.folder, self._target.names
-        suffix = Path(result.file_name).suffix
-        image = folder / "images" / names.of(result.file_name, suffix)
+        image = self._target.folder / "images" / f"{output}{Path(result.file_name).suffix}"
         provide_picture(source, image)
         with atomic_write(label_path(image), is_result=False) as file:
             for instance in result.instances:

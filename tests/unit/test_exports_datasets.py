@@ -35,12 +35,12 @@ def export(tmp_path: Path) -> Export:
     ) -> Path:
         folder = tmp_path / "out" / name
         names = OutputNames(each.file_name for each in results)
-        exporter = EXPORTS[name](ExportTarget(folder, classes, names))
+        exporter = EXPORTS[name](ExportTarget(folder, classes))
         for each in results:
             source = tmp_path / "pictures" / each.file_name
             source.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (each.width, each.height), (each.image_id, 0, 0)).save(source)
-            exporter.write_picture(each, source)
+            exporter.write_picture(each, names.of(each.file_name), source)
         exporter.finish(results)
         return folder
 

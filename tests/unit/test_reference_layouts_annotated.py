@@ -93,6 +93,7 @@ def test_coco__joins_several_by_the_names_of_classes(tmp_path: Path) -> None:
         ("bird", "images/b.png"),
     ]
     assert [each.id for each in found.annotations.annotations] == ["one.json 1", "other.json 1"]
+    assert "COCO json that have the references: one.json, other.json" in found.notes
 
 
 def test_coco__takes_the_train_part_of_an_export(tmp_path: Path) -> None:
@@ -103,9 +104,17 @@ def test_coco__takes_the_train_part_of_an_export(tmp_path: Path) -> None:
     found = found_in(tmp_path, files)
     assert {name for _, name, _ in boxes(found)} == {"train/a.png", "train/b.png"}
     assert found.notes == [
-        "train has the references; left out: test/_annotations.coco.json, "
-        "valid/_annotations.coco.json"
+        "COCO json that have the references: train/_annotations.coco.json",
+        "COCO json that are left out: test/_annotations.coco.json, valid/_annotations.coco.json",
     ]
+
+
+def test_coco__tells_references_from_targets(tmp_path: Path) -> None:
+    other = coco(images=[image(1, "c.png")], annotations=[annotation(1, 1, 16)])
+    files = {**PICTURES, "images/c.png": picture((40, 60)), "annotations/targets.json": other}
+    found = found_in(tmp_path, {**files, "annotations/my_references.json": coco()})
+    assert found.counts == [2, 1]
+    assert found.notes[-1] == "COCO json that are left out: annotations/targets.json"
 
 
 def test_coco__finds_names_that_windows_wrote(tmp_path: Path) -> None:
@@ -274,7 +283,7 @@ BOXED = "0 0.5 0.5 0.25 0.2"
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "two layouts": (
         {**JPG, "a.json": labelme(), **YAML, "a.txt": BOXED},
-        "FOLDER holds references in more than one layout, YOLO (data.yaml) and Labelme (a.json); "
+        "FOLDER holds references in more than one layout, Labelme (a.json) and YOLO (data.yaml); "
         "keep those of one there",
     ),
     "masks in no folder": (

@@ -28,25 +28,25 @@ class Layout:
 
 
 LAYOUTS: dict[str, Layout] = {
-    coco_json.NAME: Layout(
-        coco_json.evidence,
-        coco_json.read,
-        "a COCO json and its images",
-    ),
-    yolo.NAME: Layout(
-        yolo.evidence,
-        yolo.read,
-        "YOLO's data.yaml with images/NAME.jpg and labels/NAME.txt",
+    class_folders.NAME: Layout(
+        class_folders.evidence,
+        class_folders.read,
+        "a folder per class with NAME.jpg beside NAME.png or NAME_mask.png",
     ),
     labelme.NAME: Layout(
         labelme.evidence,
         labelme.read,
         "pictures and the json that Labelme writes for each",
     ),
-    class_folders.NAME: Layout(
-        class_folders.evidence,
-        class_folders.read,
-        "a folder per class with NAME.jpg beside NAME.png or NAME_mask.png",
+    yolo.NAME: Layout(
+        yolo.evidence,
+        yolo.read,
+        "YOLO's data.yaml with images/NAME.jpg and labels/NAME.txt",
+    ),
+    coco_json.NAME: Layout(
+        coco_json.evidence,
+        coco_json.read,
+        "a COCO json and its images",
     ),
 }
 

@@ -6,8 +6,9 @@ train/_annotations.coco.json   train/park.jpg
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -31,7 +32,8 @@ from no_time_to_train.dataset.reference_layouts.found import (
 from no_time_to_train.errors import InputError, listed, naming
 
 NAME = "COCO json"
-TRAIN = "train"
+WORDS = ({"reference", "references", "refs"}, {"train", "training"})
+"""What tells a json from others, the first winning."""
 
 
 def evidence(folder: Folder) -> PurePosixPath | None:
@@ -40,15 +42,14 @@ def evidence(folder: Folder) -> PurePosixPath | None:
 
 
 def read(folder: Folder) -> FoundReferences:
-    """Read every annotation but crowds; of data sets in parts, those of `train`.
+    """Read every annotation but crowds, of all json or of those named as references or `train`.
 
     Raises:
         InputError: A json is damaged, two mark one image, images are missing or have another size,
             or an annotation has no pixel in its image.
     """
     files = _files(folder)
-    trained = [file for file in files if TRAIN in file.parts[:-1]]
-    used = trained or files
+    used = _of_references(files)
     documents = {file: _read(folder, file) for file in used}
     _refuse_shared_images(documents)
     names = list(
@@ -60,12 +61,21 @@ def read(folder: Folder) -> FoundReferences:
     )
     joined = _joined(folder, documents, names)
     _check(joined)
-    notes = _notes(documents.values(), [str(file) for file in files if file not in used])
+    unused = [file for file in files if file not in used]
+    notes = _notes(documents, unused)
     return finished(NAME, folder.root, joined, names, notes)
 
 
 def _files(folder: Folder) -> list[PurePosixPath]:
     return [file for file, keys in folder.json_files.items() if len(keys & COCO_KEYS) > 1]
+
+
+def _of_references(files: Sequence[PurePosixPath]) -> Sequence[PurePosixPath]:
+    """Those whose path says that they hold references, and of these those that say `train`."""
+    for wanted in WORDS:
+        named = [file for file in files if wanted & set(re.findall("[a-z]+", str(file).lower()))]
+        files = named or files
+    return files
 
 
 def _read(folder: Folder, file: PurePosixPath) -> CocoAnnotations:
@@ -197,11 +207,13 @@ def _check(document: CocoAnnotations) -> None:
                 )
 
 
-def _notes(documents: Iterable[CocoAnnotations], unused: Sequence[str]) -> list[str]:
-    crowds = sum(each.iscrowd for document in documents for each in document.annotations)
-    notes = []
-    if crowds:
-        notes.append(f"annotations of crowds, which are no references: {crowds}")
+def _notes(
+    documents: dict[PurePosixPath, CocoAnnotations], unused: Sequence[PurePosixPath]
+) -> list[str]:
+    crowds = sum(each.iscrowd for document in documents.values() for each in document.annotations)
+    notes = [f"annotations of crowds, which are no references: {crowds}"] if crowds else []
+    if unused or len(documents) > 1:
+        notes.append(f"COCO json that have the references: {listed(list(map(str, documents)))}")
     if unused:
-        notes.append(f"{TRAIN} has the references; left out: {listed(unused)}")
+        notes.append(f"COCO json that are left out: {listed(list(map(str, unused)))}")
     return notes

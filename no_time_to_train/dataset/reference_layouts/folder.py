@@ -43,9 +43,9 @@ class Folder:
         Raises:
             InputError: There is no such folder, it may not be read, or it holds too much.
         """
-        if not path.exists():
+        if not os.path.exists(path):  # not Path.exists, which fails on names that are too long
             raise InputError(f"there is no folder of references {path}; check its name")
-        if path.is_dir():
+        if os.path.isdir(path):
             return cls(path, _listed(path))
         check_regular_file(path, "the references")
         # Beside a folder `annotations`, COCO keeps those of the images.
