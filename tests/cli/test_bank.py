@@ -17,7 +17,7 @@ from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.checkpoint import read_memory, write_memory
 from no_time_to_train.memory.statistics import ClassStatistics
 from tests.cli.conftest import CONFIGS, ROOT, Outcome, postprocess, run_command, segment
-from tests.cli.test_predict import CLASSES, write_scenes_dir
+from tests.cli.test_predict import CLASSES, copy_pictures, predict, read, write_scenes_dir
 from tests.unit.memory_mutants import originals
 
 OLD = ROOT / "tests/data/memory_of_2026-11.pth"
@@ -192,6 +192,18 @@ def test_safetensors__are_taken_wherever_a_memory_is(memories_dir: Path) -> None
     segmenter = FewShotSegmenter.from_config(*(str(ROOT / name) for name in CONFIGS), device="cpu")
     segmenter.load("memory.safetensors")
     assert segmenter.class_names == ["motorcycle", "coin"]
+
+
+def test_safetensors__are_taken_by_predict(scenes_dir: Path) -> None:
+    done("export", "memory.pth", "memory.safetensors")
+    copy_pictures(Path("pics"), 1)
+    for name in ("pth", "safetensors"):
+        outcome = predict("--out", name, source=("--memory", f"memory.{name}"))
+        assert outcome.code == 0, outcome.err
+    assert (
+        read("pth/results.json")["annotations"] == read("safetensors/results.json")["annotations"]
+    )
+    assert read("pth/results.json")["annotations"]
 
 
 def segment_arguments(path: str) -> list[str]:
