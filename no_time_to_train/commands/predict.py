@@ -56,7 +56,7 @@ def _run_as_first(plan: Plan, options: Namespace, log: RunLog) -> Totals:
     from no_time_to_train.commands.prediction.record import write_record
     from no_time_to_train.commands.prediction.runner import predict_as_first
     from no_time_to_train.pl_wrapper.prediction.networks import fill_memory, load_memory
-    from no_time_to_train.pl_wrapper.prediction.tables import RESULTS, totals_of
+    from no_time_to_train.pl_wrapper.prediction.tables import totals_of
     from no_time_to_train.reports import write_report
 
     def fill(segmenter: Segmenter) -> None:
@@ -70,8 +70,7 @@ def _run_as_first(plan: Plan, options: Namespace, log: RunLog) -> Totals:
     finished = predict_as_first(plan, _world(options), fill, log)
     totals = totals_of(plan.kept)
     write_record(plan, finished, totals)
-    if (plan.job.out / RESULTS).is_file():
-        write_report(plan.job.out)
+    write_report(plan.job.out)
     finished.run.remove()
     logger.info("%s", _summary(plan, totals))
     return totals

@@ -415,6 +415,8 @@ def test_per_folder__has_tables_of_each_folder_as_soon_as_it_is_done(
     total = len(read(str(whole.folder / "out/results.json"))["annotations"])
     found = [len(read(str(p))["annotations"]) for p in Path("out").rglob("results.json")]
     assert sum(found) == total
+    page = Path("out/report.html").read_text()
+    assert all(name in page for name in names)
 
 
 def test_two_ranks__find_what_one_finds(scenes_dir: Path, whole: Whole, warm_python: str) -> None:
