@@ -108,7 +108,7 @@ class ClassMemory:
         """Store the memory, finalised where it is; the command line reads it too.
 
         Args:
-            path: Of the checkpoint.
+            path: Of the checkpoint; `.safetensors` at its end stores in that format.
 
         Raises:
             InputError: There is nothing to store, or the place cannot be written to.

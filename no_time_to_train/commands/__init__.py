@@ -119,14 +119,15 @@ def user_message(error: BaseException | None) -> str | None:
 
 
 def setup_logging() -> None:
-    """Send this project's messages to stdout; ranks above 0 only warn."""
+    """Send the messages of this project and of its SAM 2 to stdout; ranks above 0 only warn."""
     from no_time_to_train.dataset.image_log import FirstOfEachKind
 
-    ours = logging.getLogger("no_time_to_train")
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(FirstOfEachKind())
-    ours.handlers = [handler]
-    ours.setLevel(logging.INFO if termination.is_first_rank() else logging.WARNING)
+    for name in ("no_time_to_train", "sam2"):
+        ours = logging.getLogger(name)
+        ours.handlers = [handler]
+        ours.setLevel(logging.INFO if termination.is_first_rank() else logging.WARNING)
 
 
 def _run(arguments: list[str]) -> None:

@@ -17,7 +17,7 @@ from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.checkpoint import read_memory, write_memory
 from no_time_to_train.memory.statistics import ClassStatistics
 from tests.cli.conftest import CONFIGS, ROOT, Outcome, postprocess, run_command, segment
-from tests.cli.test_predict import CLASSES, write_scenes_dir
+from tests.cli.test_predict import CLASSES, copy_pictures, predict, read, write_scenes_dir
 from tests.unit.memory_mutants import originals
 
 OLD = ROOT / "tests/data/memory_of_2026-11.pth"
@@ -176,6 +176,20 @@ def sizes(classes: int, shots: int) -> list[str]:
     return [f"{bank_cfg}.category_num={classes}", f"{bank_cfg}.length={shots}"]
 
 
+FOR_PICTURES = ("feats_avg", "ins_sim_avg", "feats_centers", "pca_mean", "pca_components")
+
+
+def test_segmenting__reads_nothing_that_an_edit_gives_only_about(memories_dir: Path) -> None:
+    content = torch.load("memory.pth")
+    for name in (*FOR_PICTURES, "mask_sums"):
+        content["state_dict"][f"seg_model.mem_{name}"].fill_(0.25)
+    torch.save(content, "other.pth")
+    for path in ("memory.pth", "other.pth"):
+        assert segment("--export_result", f"{path}.json", ckpt_path=path).code == 0
+    found = [json.loads(Path(f"{name}.pth.json").read_text()) for name in ("memory", "other")]
+    assert found[0] == found[1] != []
+
+
 def test_safetensors__are_taken_wherever_a_memory_is(memories_dir: Path) -> None:
     assert postprocess("--out_path", "memory.safetensors").code == 0
     done("export", "memory.safetensors", "again.pth")
@@ -192,6 +206,18 @@ def test_safetensors__are_taken_wherever_a_memory_is(memories_dir: Path) -> None
     segmenter = FewShotSegmenter.from_config(*(str(ROOT / name) for name in CONFIGS), device="cpu")
     segmenter.load("memory.safetensors")
     assert segmenter.class_names == ["motorcycle", "coin"]
+
+
+def test_safetensors__are_taken_by_predict(scenes_dir: Path) -> None:
+    done("export", "memory.pth", "memory.safetensors")
+    copy_pictures(Path("pics"), 1)
+    for name in ("pth", "safetensors"):
+        outcome = predict("--out", name, source=("--memory", f"memory.{name}"))
+        assert outcome.code == 0, outcome.err
+    assert (
+        read("pth/results.json")["annotations"] == read("safetensors/results.json")["annotations"]
+    )
+    assert read("pth/results.json")["annotations"]
 
 
 def segment_arguments(path: str) -> list[str]:
