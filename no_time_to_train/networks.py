@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,8 @@ from torch import nn
 
 from no_time_to_train.config import ComputeConfig
 from no_time_to_train.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 REPAIR = "get the file again from where its publisher offers it"
 
@@ -48,4 +51,8 @@ def set_compute(
     if compute.precision == "tf32":
         torch.set_float32_matmul_precision("high")
     if compute.compile:
+        logger.info(
+            "%s will be compiled, for which the first picture waits up to a minute",
+            type(network).__name__,
+        )
         compile_parts()

@@ -96,11 +96,12 @@ def replace(source: Path, target: Path, name: Path | None) -> None:
     Args:
         source: The file.
         target: Its new place, in the same file system.
-        name: What the sentence at the end calls it; None where users need not know of it.
+        name: What the sentence at the end calls it; None where users need not know of it. What is
+            in a temporary folder is not named: it goes.
     """
     with signals_deferred():
         source.replace(target)
-        if name is not None:
+        if name is not None and not _temporary.intersection(target.parents):
             _written.append(name)
 
 

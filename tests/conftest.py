@@ -34,4 +34,5 @@ def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def forget_log_level() -> Iterator[None]:
     """Undo what a command that ran in this process has set, by which `caplog` sees more."""
     yield
-    logging.getLogger("no_time_to_train").setLevel(logging.NOTSET)
+    for name in ("no_time_to_train", "sam2"):
+        logging.getLogger(name).setLevel(logging.NOTSET)

@@ -10,6 +10,7 @@ from no_time_to_train.api.arguments import check_class, check_path, check_score
 from no_time_to_train.files import check_regular_file
 from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.checkpoint import read_memory, write_memory
+from no_time_to_train.memory.editing import remove_classes
 from no_time_to_train.models.segmenter import Segmenter
 
 
@@ -74,10 +75,25 @@ class ClassMemory:
             else:
                 self._thresholds[name] = check_score(threshold, "threshold")
 
-    def forget(self) -> None:
-        """Go back to knowing no class; the networks stay."""
+    def forget(self, *names: str) -> None:
+        """Forget classes; the networks stay, and so do other classes, finalised where they were.
+
+        Args:
+            names: Of the classes; without any, all are forgotten.
+
+        Raises:
+            InputError: There is no such class; then none is forgotten.
+        """
         with self._lock:
-            self._set_memory(self._segmenter.memory.emptied())
+            memory = self._segmenter.memory
+            known = [check_class(name, self.class_names) for name in names]
+            if set(known) in (set(), set(memory.class_names)):
+                self._set_memory(memory.emptied())
+                return
+            remove_classes(memory, known)
+            self._segmenter.set_memory(memory)
+            for name in known:
+                self._thresholds.pop(name, None)
 
     def finalise(self) -> None:
         """Make classes of the examples; more may be remembered later, and this repeated.
@@ -92,7 +108,7 @@ class ClassMemory:
         """Store the memory, finalised where it is; the command line reads it too.
 
         Args:
-            path: Of the checkpoint.
+            path: Of the checkpoint; `.safetensors` at its end stores in that format.
 
         Raises:
             InputError: There is nothing to store, or the place cannot be written to.

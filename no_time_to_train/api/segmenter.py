@@ -49,9 +49,9 @@ class FewShotSegmenter(ClassMemory):
 
     It has examples (a filled memory), or finalised classes (a post-processed one), or both: classes
     made of its examples. `remember` adds an example, after which the classes have to be finalised
-    again; `load` replaces all there was, `forget` leaves nothing; `save` stores the classes where
-    they are finalised, else the examples. Where an error is raised, all is as it was. Threads may
-    share one segmenter: they wait for each other.
+    again; `load` replaces all there was, `forget` drops a class or all; `save` stores the classes
+    where they are finalised, else the examples. Where an error is raised, all is as it was.
+    Threads may share one segmenter: they wait for each other where the networks run.
     """
 
     def __init__(self, segmenter: Segmenter, settings: PictureSettings) -> None:

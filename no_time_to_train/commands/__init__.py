@@ -35,6 +35,11 @@ COMMANDS = {
         "Find and segment every instance in any folder of pictures, from a few marked examples or "
         "a memory.",
     ),
+    "bank": Command(
+        "no_time_to_train.commands.bank",
+        "Show a memory with pictures of its references, add, remove, rename and merge its classes, "
+        "or write it in another format.",
+    ),
     "check": Command(
         "no_time_to_train.commands.check",
         "Look at what a `test` with the same arguments will read, write and take, and list all "
@@ -56,6 +61,11 @@ COMMANDS = {
     "summary": Command(
         "no_time_to_train.commands.summary",
         "Show every evaluated run below some folders as tables, beside the published numbers.",
+    ),
+    "app": Command(
+        "no_time_to_train.commands.app",
+        "Serve a page to try it on in a browser: click on examples, drop pictures, see what is "
+        "found.",
     ),
     "report": Command(
         "no_time_to_train.commands.report",
@@ -109,14 +119,15 @@ def user_message(error: BaseException | None) -> str | None:
 
 
 def setup_logging() -> None:
-    """Send this project's messages to stdout; ranks above 0 only warn."""
+    """Send the messages of this project and of its SAM 2 to stdout; ranks above 0 only warn."""
     from no_time_to_train.dataset.image_log import FirstOfEachKind
 
-    ours = logging.getLogger("no_time_to_train")
     handler = logging.StreamHandler(sys.stdout)
     handler.addFilter(FirstOfEachKind())
-    ours.handlers = [handler]
-    ours.setLevel(logging.INFO if termination.is_first_rank() else logging.WARNING)
+    for name in ("no_time_to_train", "sam2"):
+        ours = logging.getLogger(name)
+        ours.handlers = [handler]
+        ours.setLevel(logging.INFO if termination.is_first_rank() else logging.WARNING)
 
 
 def _run(arguments: list[str]) -> None:

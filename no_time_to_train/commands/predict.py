@@ -11,6 +11,7 @@ from no_time_to_train import termination
 from no_time_to_train.commands.prediction.arguments import parse
 from no_time_to_train.commands.prediction.plan import Plan, make_job, make_plan
 from no_time_to_train.memory.description import describe_memory
+from no_time_to_train.pl_wrapper.prediction.job import MEMORY
 from no_time_to_train.pl_wrapper.prediction.run_log import RunLog
 
 if TYPE_CHECKING:  # it takes seconds to import
@@ -56,9 +57,12 @@ def _run_as_first(plan: Plan, options: Namespace, log: RunLog) -> Totals:
     from no_time_to_train.commands.prediction.runner import predict_as_first
     from no_time_to_train.pl_wrapper.prediction.networks import fill_memory, load_memory
     from no_time_to_train.pl_wrapper.prediction.tables import totals_of
+    from no_time_to_train.reports import write_report
 
     def fill(segmenter: Segmenter) -> None:
-        if plan.references is not None:
+        if plan.out.has_memory:
+            load_memory(segmenter, plan.job.out / MEMORY)
+        elif plan.references is not None:
             fill_memory(segmenter, plan.references, plan.job.settings)
         else:
             load_memory(segmenter, options.memory)
@@ -66,6 +70,7 @@ def _run_as_first(plan: Plan, options: Namespace, log: RunLog) -> Totals:
     finished = predict_as_first(plan, _world(options), fill, log)
     totals = totals_of(plan.kept)
     write_record(plan, finished, totals)
+    write_report(plan.job.out)
     finished.run.remove()
     logger.info("%s", _summary(plan, totals))
     return totals

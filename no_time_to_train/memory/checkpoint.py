@@ -56,7 +56,7 @@ class MemoryFile(MemoryDescription):
         """Put what it holds into a memory.
 
         Args:
-            memory: An empty one, of the encoder that it will be used with.
+            memory: An empty one, of the encoder that it will be used with, if that is known.
 
         Returns:
             That memory.
@@ -65,7 +65,7 @@ class MemoryFile(MemoryDescription):
             InputError: Another encoder filled it, or features of a dense memory are not finite.
         """
         self.check_encoder(memory.encoder)
-        if self.encoder and memory.encoder and memory.encoder.img_size is None:
+        if self.encoder and not (memory.encoder and memory.encoder.img_size):
             memory.encoder = self.encoder
         memory.class_names = list(self.class_names)
         memory.shots = self.size.shots

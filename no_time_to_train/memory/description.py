@@ -70,6 +70,11 @@ class MemoryDescription:
     thumbnails: list[list[bytes | None]]
     """Pictures of the references of each class, as `thumbnails.encode_thumbnail` makes them."""
 
+    @property
+    def shown_names(self) -> list[str]:
+        """Names by class index, also where it has none."""
+        return self.class_names or default_names(self.size.classes)
+
     def check_size(self, bank: MemoryBankConfig) -> None:
         """Refuse settings that name another number of classes or references (InputError)."""
         classes, shots, _ = self.size

@@ -63,13 +63,12 @@ def thumbnail_of(reference: Reference) -> bytes:
     Args:
         reference: With its mask at crop size.
     """
-    image = (reference.image.clamp(0, 1) * 255).round().byte()  # (3, H, W)
-    mask = (reference.mask.clamp(0, 1) * 255).round().byte()  # (H, W)
-    crop = Image.fromarray(image.permute(1, 2, 0).cpu().numpy(), "RGB")
-    inside = Image.fromarray(mask.cpu().numpy(), "L")
-    size = (SIDE, SIDE)
-    crop, inside = (each.resize(size, Image.Resampling.BOX) for each in (crop, inside))
-    return encode_thumbnail(np.dstack([np.asarray(crop), np.asarray(inside)]))
+    from torch import cat
+    from torch.nn.functional import adaptive_avg_pool2d
+
+    layers = (reference.image.cpu(), reference.mask.cpu()[None])  # (3, H, W), (1, H, W)
+    small = cat([adaptive_avg_pool2d(each, SIDE) for each in layers])  # (4, T, T)
+    return encode_thumbnail((small.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
 
 
 def split_thumbnails(tensors: Tensors) -> list[list[bytes | None]]:

@@ -115,10 +115,10 @@ def threshold_curves(images: Iterable[MatchedImage]) -> Curves:
 
 def score_histogram(images: Iterable[MatchedImage], threshold: float) -> Histogram:
     """Scores of right and of wrong detections."""
-    scores: dict[str, list[float]] = {"right": [], "of another class": [], "nothing there": []}
+    scores: dict[str, list[float]] = {"right": [], "of another class": [], "none left": []}
     for image in images:
         for each in image.detections:
-            wrong = "nothing there" if each.truth is None else "of another class"
+            wrong = "none left" if each.truth is None else "of another class"
             scores["right" if is_right(image, each) else wrong].append(each.score)
     parts = [
         Series(name, np.histogram(values, BINS, (0, 1))[0].tolist())

@@ -114,9 +114,10 @@ class Gallery:
     def _caption(self, matched: MatchedImage) -> str:
         pairs = matched.pairs(self.threshold)
         found = sum(each[1] is not None for each in pairs)
+        at = f"At {self.threshold:.2f}:"
         if not self._has_truth:
-            return f"{found} found."
+            return f"{at} {found} found."
         right = sum(truth == detected for truth, detected in pairs)
         f1 = f1_score(pairs)
         counts = f"{right} right, {found - right} wrong, {len(matched.truths) - right} missed."
-        return counts if f1 is None else f"F1 {f1:.2f}: {counts}"
+        return f"{at} {counts}" if f1 is None else f"{at} F1 {f1:.2f}, {counts}"

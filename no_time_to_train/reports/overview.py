@@ -23,11 +23,13 @@ MAX_INSTANCES = 1_000_000
 """Read for the numbers and for the choice of pictures: some 10 s."""
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, float("inf"))}
 """Pixels of the mask, as COCO has it."""
+ImageKey = tuple[int, Any]
+"""Which file of the results a picture is in, and its id there."""
 
 
 @dataclass
 class Overview:
-    """What was counted, and pictures by id that are worth showing."""
+    """What was counted, and which pictures are worth showing."""
 
     images: int = 0
     instances: int = 0
@@ -40,20 +42,20 @@ class Overview:
     bins: list[int] = field(default_factory=lambda: [0] * BINS)
     """Instances by score."""
     sizes: Counter[str] = field(default_factory=Counter)
-    surest: Best[Any] = field(default_factory=lambda: Best(PER_GROUP))
-    least_sure: Best[Any] = field(default_factory=lambda: Best(PER_GROUP))
-    random: Best[Any] = field(default_factory=lambda: Best(CANDIDATES))
+    surest: Best[ImageKey] = field(default_factory=lambda: Best(PER_GROUP))
+    least_sure: Best[ImageKey] = field(default_factory=lambda: Best(PER_GROUP))
+    random: Best[ImageKey] = field(default_factory=lambda: Best(CANDIDATES))
 
-    def count_image(self, found: Sequence[Mapping[str, Any]]) -> None:
+    def count_image(self, key: ImageKey, found: Sequence[Mapping[str, Any]]) -> None:
         """Count the instances of a picture."""
         self.with_instances += 1
         for each in found:
             self.per_class[each["category_id"]] += 1
             self.bins[min(int(each["score"] * BINS), BINS - 1)] += 1
             self.sizes[_size(each["area"])] += 1
-        image_id, mean = found[0]["image_id"], sum(each["score"] for each in found) / len(found)
-        self.surest.offer((mean, len(found)), image_id)
-        self.least_sure.offer((-mean, len(found)), image_id)
+        mean = sum(each["score"] for each in found) / len(found)
+        self.surest.offer((mean, len(found)), key)
+        self.least_sure.offer((-mean, len(found)), key)
 
 
 def _size(area: float) -> str:
@@ -81,21 +83,22 @@ def overview_of(paths: Sequence[Path]) -> Overview:
         InputError: A file is damaged.
     """
     overview = Overview()
-    for path in paths:
+    for number, path in enumerate(paths):
         try:
-            for _, group in groupby(_entries(path, overview), key=lambda each: each["image_id"]):
-                overview.count_image(list(group))
+            entries = _entries(number, path, overview)
+            for image_id, group in groupby(entries, key=lambda each: each["image_id"]):
+                overview.count_image((number, image_id), list(group))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path} is not what `predict` writes ({error!r})") from None
     return overview
 
 
-def _entries(path: Path, overview: Overview) -> Iterator[Mapping[str, Any]]:
+def _entries(number: int, path: Path, overview: Overview) -> Iterator[Mapping[str, Any]]:
     """The instances, which stand picture by picture; what else there is is counted on the way."""
     for name, entry in stream_object(path):
         if name == "images":
             overview.images += 1
-            overview.random.offer(draw(str(entry["file_name"])), entry["id"])
+            overview.random.offer(draw(str(entry["file_name"])), (number, entry["id"]))
         elif name == "categories":
             overview.names[entry["id"]] = str(entry["name"])
         elif name == "annotations":

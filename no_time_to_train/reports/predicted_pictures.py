@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from no_time_to_train.dataset.images import read_image
 from no_time_to_train.reports.choice import PER_GROUP
 from no_time_to_train.reports.content import Picture, PictureGroup
 from no_time_to_train.reports.json_stream import stream_object
-from no_time_to_train.reports.overview import Overview
+from no_time_to_train.reports.overview import ImageKey, Overview
 from no_time_to_train.reports.pictures import Classes, Shown, picture
 
 
@@ -55,15 +54,18 @@ class PredictedGallery:
             if keys
         ]
 
-    def _read(self, ids: set[Any]) -> tuple[dict[Any, Any], dict[Any, list[Any]]]:
+    def _read(
+        self, keys: set[ImageKey]
+    ) -> tuple[dict[ImageKey, Any], dict[ImageKey, list[Mapping[str, Any]]]]:
         """Entries of these images, and what was found in them."""
-        images: dict[Any, Any] = {}
-        found: dict[Any, list[Any]] = {}
-        for name, entry in chain.from_iterable(map(stream_object, self.results)):
-            if name == "images" and entry["id"] in ids:
-                images[entry["id"]] = entry
-            elif name == "annotations" and entry["image_id"] in ids:
-                found.setdefault(entry["image_id"], []).append(entry)
+        images: dict[ImageKey, Any] = {}
+        found: dict[ImageKey, list[Mapping[str, Any]]] = {}
+        for number, path in enumerate(self.results):
+            for name, entry in stream_object(path):
+                if name == "images" and (key := (number, entry["id"])) in keys:
+                    images[key] = entry
+                elif name == "annotations" and (key := (number, entry["image_id"])) in keys:
+                    found.setdefault(key, []).append(entry)
         return images, found
 
     def _picture(self, entry: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> Picture:

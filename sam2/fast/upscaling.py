@@ -154,7 +154,10 @@ def is_supported(x: Tensor) -> bool:
 
 @functools.cache
 def numba_kernels() -> ModuleType | None:
-    """The module `numba_kernels`, which imports Numba; None, said once, where that is missing."""
+    """The module `numba_kernels`, which imports Numba; None, said once, where that is missing.
+
+    Said once, too, where it has to compile, for which the first mask waits.
+    """
     try:
         from sam2.fast import numba_kernels
     except ImportError:
@@ -163,6 +166,11 @@ def numba_kernels() -> ModuleType | None:
             "longer; to repair that, run pip install numba"
         )
         return None
+    if not numba_kernels.are_compiled():
+        logger.info(
+            "SAM 2's kernels are being compiled, for which the first picture waits some seconds; "
+            "later runs find them"
+        )
     return numba_kernels
 
 

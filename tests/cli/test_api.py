@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.coco.annotations import CocoAnnotations, rasterise
 from no_time_to_train.errors import InputError
+from no_time_to_train.models.mask_ops import mask_boxes
 from tests.cli.conftest import CONFIGS, ROOT, segment
 
 COINS = "photos/images/coins_top.png"
@@ -70,6 +72,35 @@ def test_three_verbs__from_file_image_and_array(segmenter: FewShotSegmenter) -> 
     assert {record["category_id"] for record in found.to_coco()} <= {1, 2}
     json.dumps(found.to_coco())
     assert found.draw().size == (384, 215)
+
+
+def test_segment_many__finds_what_segment_finds(segmenter: FewShotSegmenter) -> None:
+    segmenter.remember(COINS, coin(), "coin")
+    segmenter.remember("photos/images/motorcycle_left.jpg", (150, 60, 440, 370), "motorcycle")
+    segmenter.finalise()
+    paths = ["photos/images/coins_bottom.png", COINS]
+    together = list(segmenter.segment_many(paths, batch_size=2))
+    for path, found in zip(paths, together, strict=True):
+        alone = segmenter.segment(path)
+        assert found.source == Path(path)
+        assert found.names[:5] == alone.names[:5]
+        assert found.boxes[:5].tolist() == alone.boxes[:5].tolist()
+        np.testing.assert_allclose(found.scores, alone.scores, atol=1e-4)
+
+
+def test_predictions__are_drawn_exported_and_thinned_out(segmenter: FewShotSegmenter) -> None:
+    segmenter.remember(COINS, coin(), "coin")
+    segmenter.finalise()
+    segmenter.set_threshold("coin", 0.6)
+    found = segmenter.segment(COINS)
+    kept = found.above()
+    assert 0 < len(kept) < len(found)
+    assert kept.scores.min() >= 0.6 > found[len(kept)].score
+    assert torch.equal(mask_boxes(found.masks), found.boxes)
+    assert np.array_equal(np.asarray(found.draw()), np.asarray(kept.draw(0)))
+    assert kept.to_supervision().area.tolist() == [each.area for each in kept]
+    kept.to_labelme("found.json")
+    assert Path(json.loads(Path("found.json").read_text())["imagePath"]).samefile(COINS)
 
 
 def test_save_and_load__finalised_or_not_find_the_same(

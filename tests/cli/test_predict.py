@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
+import shlex
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +24,14 @@ from pycocotools import mask as rle_codec
 
 from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.coco.annotations import CocoAnnotations, rasterise
+from no_time_to_train.models.segmenter import Segmenter
+from no_time_to_train.pl_wrapper.journal import unfinished_runs
 from tests.cli.conftest import ROOT, Outcome, run_command
+from tests.cli.test_resume import end_at_call
 
 DEMO = ("configs/demo.yaml", "few.yaml")
 SCENES = ROOT / "scenes"
+PREDICTION = "no_time_to_train.pl_wrapper.prediction"
 CLASSES = ("dotted_arrow", "zigzag_heart")
 
 
@@ -174,6 +184,20 @@ def test_predict__draws_by_instance_and_says_how_close_an_empty_picture_is(
     assert outcome.code == 2 and "--colour-by" in outcome.err
 
 
+def test_predict__exports_what_it_finds(scenes_dir: Path) -> None:
+    outcome = predict("--out", "out", "--export", "yolo,labelme,coco", "--instances")
+    assert outcome.code == 0, outcome.err
+    found = read("out/results.json")["annotations"]
+    assert len(list(Path("out/labelme").rglob("*.json"))) == 4
+    assert len(list(Path("out/instances").rglob("*.png"))) == len(found)
+    (data,) = Path("out/yolo").rglob("*.yaml")
+    assert list(yaml.safe_load(data.read_text())["names"].values()) == list(CLASSES)
+    (coco,) = Path("out/coco").rglob("*.json")
+    assert len(read(str(coco))["annotations"]) == len(found)
+    with open("out/instances.csv", newline="") as file:
+        assert all(Path("out", row["mask"]).is_file() for row in csv.DictReader(file))
+
+
 def test_predict__with_the_memory_of_a_run_finds_the_same(scenes_dir: Path, whole: Whole) -> None:
     outcome = predict("--out", "out")
     assert outcome.code == 0, outcome.err
@@ -210,6 +234,179 @@ def test_predict__of_bad_pictures_alone_writes_no_tables(scenes_dir: Path) -> No
     assert len(read("out/run.json")["bad_pictures"]) == 1
 
 
+def interrupted(*more: str, call: int = 3) -> None:
+    """A run that fails as it segments for the n-th time."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="power"):
+        end_at_call(patch, "segment", call)
+        predict("--out", "out", *more)
+
+
+def test_predict__goes_on_and_does_no_finished_picture_again(
+    scenes_dir: Path, whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted()
+    refused = predict("--out", "out")
+    assert refused.code == 2
+    assert "--resume goes on with it" in refused.err
+    end_at_call(monkeypatch, "segment", 3)  # that would be one too many
+    outcome = predict("--out", "out", "--resume")
+    assert outcome.code == 0, outcome.err
+    assert "2 of 4 pictures are finished already" in outcome.out
+    assert tables("out") == tables(str(whole.folder / "out"))
+    assert not Path("out/unfinished").exists()
+
+
+def test_predict__goes_on_where_only_the_tables_are_missing(
+    scenes_dir: Path, whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(f"{PREDICTION}.tables.write_csv", lambda *_: 1 / 0)
+        predict("--out", "out")
+    end_at_call(monkeypatch, "segment", 1)
+    assert predict("--out", "out", "--resume").code == 0
+    assert tables("out") == tables(str(whole.folder / "out"))
+
+
+def test_finished_run__takes_new_and_changed_pictures(
+    scenes_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert predict("--out", "out").code == 0
+    done = predict("--out", "out", "--resume")
+    assert (done.code, "Nothing is left to do" in done.out) == (0, True)
+    copy_pictures(Path("pics"), 1, first=4)
+    shutil.copy("pics/target_03.jpg", "pics/target_00.jpg")
+    Path("pics/target_01.jpg").unlink()
+    with monkeypatch.context() as patch:
+        end_at_call(patch, "segment", 3)
+        outcome = predict("--out", "out", "--resume")
+    assert outcome.code == 0, outcome.err
+    assert predict("--out", "anew").code == 0
+    assert tables("out") == tables("anew")
+    assert read("out/run.json")["finished_before"] == 2
+
+
+def test_finished_run__loses_what_became_a_bad_picture(scenes_dir: Path) -> None:
+    assert predict("--out", "out").code == 0
+    break_picture()
+    assert predict("--out", "out", "--resume").code == 3
+    images = [image["file_name"] for image in read("out/results.json")["images"]]
+    assert images == ["target_00.jpg", "target_02.jpg", "target_03.jpg"]
+    assert not Path("out/masks/target_01.png").exists()
+
+
+def change_settings() -> list[str]:
+    return ["--threshold", "0.6"]
+
+
+def change_memory() -> list[str]:
+    segmenter = FewShotSegmenter.from_config(*DEMO, device="cpu")
+    segmenter.remember("refs/zigzag_heart/one.jpg", "refs/zigzag_heart/one.png", "heart")
+    segmenter.finalise()
+    segmenter.save("memory.pth")
+    return []
+
+
+def change_own_memory() -> list[str]:
+    shutil.copy("few.yaml", "out/memory.pth")
+    return []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (change_settings, ["--threshold (was 0.5, is 0.6)", "choose another folder"]),
+        (change_memory, ["the memory (--memory)"]),
+        (change_own_memory, ["out/memory.pth has changed"]),
+    ],
+)
+def test_predict__does_not_go_on_with_something_else(
+    scenes_dir: Path, change: Callable[[], list[str]], words: list[str]
+) -> None:
+    interrupted()
+    more = change()
+    before = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*")}
+    outcome = predict("--out", "out", "--resume", *more)
+    assert outcome.code == 2
+    (line,) = outcome.err.splitlines()
+    assert all(word in line for word in words), line
+    assert {path: path.stat().st_mtime_ns for path in Path("out").rglob("*")} == before
+
+
+def test_predict__that_still_runs_is_left_alone(scenes_dir: Path) -> None:
+    interrupted()
+    (run,) = unfinished_runs(Path("out/unfinished"))
+    script = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); "
+    script += "print('locked', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", script, str(run.folder / "lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        outcome = predict("--out", "out", "--resume")
+        process.kill()
+    assert outcome.code == 2
+    assert "has not ended yet" in outcome.err
+
+
+def fail_when_there(patch: pytest.MonkeyPatch, path: Path, call: int) -> None:
+    """Let the segmenter wait for a file when it is called for the n-th time, and then fail."""
+    segment, calls = Segmenter.segment, []
+
+    def failing(self: Segmenter, batch: list[Any]) -> object:
+        calls.append(batch)
+        while len(calls) == call:
+            if path.exists():
+                raise TimeoutError
+            time.sleep(0.01)
+        return segment(self, batch)
+
+    patch.setattr(Segmenter, "segment", failing)
+
+
+def test_per_folder__has_tables_of_each_folder_as_soon_as_it_is_done(
+    scenes_dir: Path, whole: Whole
+) -> None:
+    Path("pics/b/c").mkdir(parents=True)
+    for number, folder in ((1, "b"), (2, "b/c"), (3, "b/c")):
+        Path(f"pics/target_0{number}.jpg").rename(f"pics/{folder}/{number}.jpg")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(TimeoutError):
+        fail_when_there(patch, Path("out/tables/b/results.json"), call=4)
+        predict("--out", "out", "--per-folder")
+    early = {str(path.parent) for path in Path("out/tables").rglob("results.json")}
+    assert early == {"out/tables", "out/tables/b"}
+    before = Path("out/tables/b/results.json").stat().st_mtime_ns
+    outcome = predict("--out", "out", "--per-folder", "--resume")
+    assert outcome.code == 0, outcome.err
+    assert Path("out/tables/b/results.json").stat().st_mtime_ns == before
+    assert not Path("out/results.json").exists()
+    names = [image["file_name"] for image in read("out/tables/b/c/results.json")["images"]]
+    assert names == ["b/c/2.jpg", "b/c/3.jpg"]
+    assert [each["id"] for each in read("out/tables/b/c/results.json")["images"]] == [1, 2]
+    with open("out/tables/b/c/instances.csv", newline="") as file:
+        masks = [row["mask"] for row in csv.DictReader(file)]
+    assert masks and all(Path("out/tables/b/c", mask).is_file() for mask in masks)
+    total = len(read(str(whole.folder / "out/results.json"))["annotations"])
+    found = [len(read(str(p))["annotations"]) for p in Path("out").rglob("results.json")]
+    assert sum(found) == total
+    page = Path("out/report.html").read_text()
+    assert all(name in page for name in names)
+
+
+def test_two_ranks__find_what_one_finds(scenes_dir: Path, whole: Whole, warm_python: str) -> None:
+    Path("pics/broken.jpg").write_bytes(b"no picture")
+    script = [warm_python, str(ROOT / "run_lightening.py"), "predict"]
+    done = subprocess.run(
+        [*script, *arguments("--out", "out", "--device", "cpu", "--devices", "2")],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.count("pictures were left out") == 1
+    assert predict("--out", "one").code == 3
+    assert tables("out") == tables("one")
+    assert "5 of 5 pictures" in done.stdout
+
+
 def occupy() -> None:
     Path("out").mkdir()
     Path("out/notes.txt").write_text("mine")
@@ -217,6 +414,30 @@ def occupy() -> None:
 
 def as_file() -> None:
     Path("out").write_text("mine")
+
+
+def test_walk_through__runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs/custom_data.md").read_text()
+    lines = re.findall(r"^```bash\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)[0].splitlines()
+    assert len(lines) == 3
+    for name in ("photos", "configs", "demo_models"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        program, *words = shlex.split(line)
+        assert program == "no-time-to-train"
+        outcome = run_command(*words)
+        assert outcome.code == 0, outcome.err
+    results = read("found/results.json")
+    coins = next(i["id"] for i in results["images"] if i["file_name"] == "coins_bottom.png")
+    names = {category["id"]: category["name"] for category in results["categories"]}
+    found = [names[a["category_id"]] for a in results["annotations"] if a["image_id"] == coins]
+    assert found.count("coin") >= 10
+    again = read("coins/results.json")["annotations"]
+    assert len(again) == len(found)
+    for name in ("found/report.html", "found/memory.html", "found/instances.csv"):
+        assert Path(name).stat().st_size > 1000, name
+    assert Path("coins/labelme/coins_bottom.json").is_file()
 
 
 REFUSED: dict[str, tuple[list[str], Callable[[], None], list[str]]] = {
@@ -228,6 +449,7 @@ REFUSED: dict[str, tuple[list[str], Callable[[], None], list[str]]] = {
     "out is a file": ([], as_file, ["--out", "out"]),
     "out is images": (["--out", "pics"], lambda: None, ["--out pics is not empty"]),
     "threshold": (["--threshold", "1.5"], lambda: None, ["--threshold", "from 0 to 1", "1.5"]),
+    "export": (["--export", "yolo,voc"], lambda: None, ["there is no format of --export 'voc'"]),
     "devices": (["--devices", "0"], lambda: None, ["--devices", "1 or more"]),
     "device": (["--device", "tpu"], lambda: None, ["'tpu'", "does not exist here"]),
     "memory": (["--memory", "no.pth"], lambda: None, ["no.pth does not exist"]),

@@ -296,7 +296,7 @@ def safetensors_mutant(number: int, files: dict[str, State]) -> bytes:
             for name, tensor in changed["state_dict"].items()
         }
         content = to_safetensors(tensors, changed["no_time_to_train"])
-    except Exception:  # what the format does not hold
+    except BaseException:  # what the format does not hold; the library may panic then
         return safetensors_mutant(number + 3_000_000, files)
     if number % 3 == 0:
         return content

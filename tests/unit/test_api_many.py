@@ -176,3 +176,23 @@ def test_read_ahead__reads_while_the_consumer_works() -> None:
     assert next(results) == 0
     assert read.wait(timeout=10)  # nobody has asked for it yet
     assert list(results) == [1, 2]
+
+
+def test_threads__share_a_segmenter_and_get_their_own_predictions(
+    segmenter: FewShotSegmenter,
+) -> None:
+    found: dict[str, list[str]] = {}
+
+    def search(colour: str) -> None:
+        pictures = [picture(colour)] * 5
+        found[colour] = [each.names[0] for each in segmenter.segment_many(pictures, batch_size=2)]
+
+    threads = [threading.Thread(target=search, args=(colour,)) for colour in NAMES]
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        segmenter.set_threshold("coin", 0.7)
+        segmenter.fresh().forget()
+    for thread in threads:
+        thread.join()
+    assert found == {colour: [name] * 5 for colour, name in NAMES.items()}

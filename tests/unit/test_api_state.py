@@ -433,3 +433,41 @@ def test_set_threshold__an_argument_of_another_kind_is_named(
     with pytest.raises(InputError, match=words):
         segmenter.set_threshold(name, threshold)
     assert segmenter.classes[0].threshold == 0.5
+
+
+def test_forget__of_one_class_leaves_the_others_as_they_were(make: Any) -> None:
+    segmenter = make()
+    for colour, name in (("red", "arrow"), ("green", "crescent"), ("blue", "coin")):
+        remember(segmenter, colour, name)
+    segmenter.set_threshold("crescent", 0.8)
+    segmenter.set_threshold("coin", 0.9)
+    segmenter.forget("crescent")
+    assert_state(segmenter, {"red": "arrow", "blue": "coin"}, ready=False)
+    segmenter.forget("arrow")  # finalised by now
+    assert_state(segmenter, {"blue": "coin"}, ready=True)
+    assert segmenter.classes == [ClassInfo("coin", 1, 0.9)]
+    remember(segmenter, "green", "crescent")
+    assert segmenter.classes[1] == ClassInfo("crescent", 1, 0.5)
+    assert_state(segmenter, {"blue": "coin", "green": "crescent"}, ready=False)
+    segmenter.forget("coin", "crescent")
+    assert_state(segmenter, {}, ready=False)
+
+
+def test_forget__of_a_class_that_was_loaded_finalised(make: Any) -> None:
+    first, second = make(), make()
+    for colour, name in (("red", "arrow"), ("blue", "coin")):
+        remember(first, colour, name)
+    first.finalise()
+    first.save("two.pth")
+    second.load("two.pth")
+    second.forget("arrow")
+    assert_state(second, {"blue": "coin"}, ready=True)
+
+
+@pytest.mark.parametrize("name", ["ring", None, 3, ["arrow"], ""])
+def test_forget__of_a_class_that_is_not_there_forgets_none(make: Any, name: Any) -> None:
+    segmenter = make()
+    remember(segmenter, "red", "arrow")
+    with pytest.raises(InputError, match=r"^name is .*, but the classes are arrow"):
+        segmenter.forget("arrow", name)
+    assert segmenter.class_names == ["arrow"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,15 @@ def test_proposer__half_precision_moves_scores_and_masks_little(
 
 
 @torch.inference_mode()
+def test_build__says_that_a_network_will_be_compiled(caplog: pytest.LogCaptureFixture) -> None:
+    for compiled, expected in ((False, 0), (True, 2)):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "no_time_to_train"):
+            build_encoder(settings("float32", compiled))
+            build_proposer(settings("float32", compiled))
+        assert sum("will be compiled" in text for text in caplog.messages) == expected
+
+
 def test_compiled_encoder__same_as_uncompiled(scene: torch.Tensor) -> None:
     plain, compiled = (build_encoder(settings("float32", each)) for each in (False, True))
     assert (compiled(scene) - plain(scene)).abs().max() < 1e-4

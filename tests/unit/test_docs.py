@@ -34,6 +34,7 @@ TEXTS = dict(zip(NAMES, (page.read_text(encoding="utf-8") for page in PAGES), st
 PUBLISHED = (ROOT / "tests/data/published_commands.md").read_text()
 """Commands that tests/cli/test_published_commands.py parses and runs."""
 PROGRAMS = ("python", "bash", "pip", "conda", "wget", "mkdir", "cd", "torchrun", "srun")
+PROGRAMS += ("no-time-to-train",)
 RECORD = "\n".join(
     f'{name}() {{ printf \'%s\\0\' {name} "$@" >> "$RECORD"; echo >> "$RECORD"; }}'
     for name in PROGRAMS
@@ -169,6 +170,8 @@ def test_shell_blocks__every_command_is_accepted(
         for program, *arguments in recorded(block, tmp_path):
             if program == "python":
                 check_python(arguments, monkeypatch)
+            elif program == "no-time-to-train":
+                check_command(arguments, monkeypatch)
             elif program == "pip":
                 check_pip(arguments)
             elif program == "bash":

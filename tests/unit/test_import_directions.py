@@ -30,7 +30,8 @@ ALLOWED = {  # package: packages of ours that it may import
     "commands": COMMON
     | METHOD
     | {"pl_wrapper", "api", "dataset", "coco", "evaluation", "exports", "visualization"}
-    | {"distributed", "reports"},
+    | {"distributed", "reports", "app"},
+    "app": COMMON | {"api", "dataset", "coco", "exports", "visualization"},
     "api": COMMON | METHOD | {"bounds", "dataset", "coco", "exports", "visualization"},
     "pl_wrapper": COMMON | METHOD | {"dataset", "coco", "exports", "visualization", "distributed"},
     "models": COMMON | {"encoders", "proposers", "memory"},

@@ -50,8 +50,8 @@ def test_pictures__are_ordered_by_f1_and_say_what_was_right(report: Report) -> N
     }
     assert captions == {
         "Best": [
-            ("a.png", "F1 1.00: 1 right, 0 wrong, 0 missed."),
-            ("b.png", "F1 0.50: 1 right, 1 wrong, 1 missed."),
+            ("a.png", "At 0.50: F1 1.00, 1 right, 0 wrong, 0 missed."),
+            ("b.png", "At 0.50: F1 0.50, 1 right, 1 wrong, 1 missed."),
         ]
     }
 
@@ -80,7 +80,7 @@ def test_confusions__have_a_row_for_nothing_and_a_column_for_what_was_missed(
 def test_histogram__tells_right_from_wrong(report: Report) -> None:
     assert report.histogram is not None
     bins = {part.name: np.flatnonzero(part.values).tolist() for part in report.histogram.parts}
-    assert bins == {"right": [16, 18], "of another class": [14], "nothing there": [6]}  # of twenty
+    assert bins == {"right": [16, 18], "of another class": [14], "none left": [6]}  # of twenty
 
 
 def test_curves__of_thresholds_have_precision_recall_and_f1(report: Report) -> None:

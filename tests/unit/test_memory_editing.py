@@ -102,7 +102,7 @@ def test_edits__after_saving_finalised_equal_filling_anew(
     memory = stored(finalised(START), tmp_path / f"memory{suffix}")
     edit(memory)
     found, expected = stored(memory, tmp_path / f"edited{suffix}"), finalised(classes)
-    assert found.class_names == list(classes)
+    assert (found.class_names, found.encoder) == (list(classes), ENCODER)
     close = {"rtol": 0, "atol": 1e-6}
     new, anew = found.statistics, expected.statistics
     torch.testing.assert_close(new.prototypes, anew.prototypes, **close)

@@ -221,6 +221,10 @@ def soft() -> np.ndarray:
     return np.clip((11 - distance) * 128, 0, 255).astype(np.uint8)
 
 
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, shape or SIZE).astype(np.uint8)
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "other size": (
         {"kea/a.jpg": picture((60, 80)), "kea/a.png": square()},
@@ -238,6 +242,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "soft": (
         {"kea/a.jpg": picture(), "kea/a.png": soft()},
         "like a photograph or a mask with soft edges; save 0 and 255 alone, or number",
+    ),
+    "photograph in grey": (
+        {"kea/a.jpg": picture(), "kea/a.png": noise()},
+        "values from 1 to 254, like a photograph or a mask with soft edges; save 0 and 255 alone",
+    ),
+    "photograph": (
+        {"kea/a.jpg": picture((99, 99)), "kea/a.png": noise(99, 99, 3)},
+        "colours, like a photograph; save 0 and 255 alone, or number its instances from 1 on",
     ),
     "jpeg": (
         {"kea/a.jpg": picture(), "kea/a_mask.jpg": square()},

@@ -161,11 +161,16 @@ def test_tables_by_folder__are_read_together(run: Path) -> None:
     for number, image in enumerate(content["images"]):
         (run / "tables" / f"{number}").mkdir(parents=True)
         own = [each for each in content["annotations"] if each["image_id"] == image["id"]]
-        part = content | {"images": [image], "annotations": own}
+        own = [each | {"image_id": 1} for each in own]  # ids count within a table
+        part = content | {"images": [image | {"id": 1}], "annotations": own}
         (run / "tables" / f"{number}" / "results.json").write_text(json.dumps(part))
     report = from_predict.predict_report(run)
     assert {fact.name: fact.value for fact in report.headline}["Pictures"] == "3"
-    assert [group.title for group in report.groups] == ["Surest", "Nothing found"]
+    shown = {
+        group.title: [(each.file_name, len(each.found)) for each in group.pictures]
+        for group in report.groups
+    }
+    assert shown == {"Surest": [("a.png", 2), ("b.png", 1)], "Nothing found": [("c.png", 0)]}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sam2 import ImageFeatures, build_sam2, image_model
-from sam2.fast import mask_decoder, upscaling
+from sam2.fast import mask_decoder, numba_kernels, upscaling
 
 
 def random_features(model, batch: int = 1) -> ImageFeatures:
@@ -259,6 +259,21 @@ def test_numba__missing_is_said_in_one_line_and_costs_nothing_but_time(points, m
         "Numba is not installed"
     ]
     assert relative_error(slower, masks) < 1e-5
+
+
+def test_numba__compiling_is_said_once_and_only_where_nothing_is_kept(points, monkeypatch, caplog):
+    model = demo_model()
+    features = random_features(model)
+    for compiled, expected in ((False, 1), (True, 0)):
+        caplog.clear()
+        monkeypatch.setattr(numba_kernels, "are_compiled", lambda compiled=compiled: compiled)
+        upscaling.numba_kernels.cache_clear()
+        with caplog.at_level(logging.INFO, "sam2"):
+            for _ in range(2):
+                model.predict_points(features, points)
+        told = [text for text in caplog.messages if text.startswith("SAM 2's kernels are being")]
+        assert len(told) == expected
+    upscaling.numba_kernels.cache_clear()
 
 
 NUMBA_ON_DEMAND = """

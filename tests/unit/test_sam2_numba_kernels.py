@@ -1,6 +1,7 @@
 """Compiled passes against the operations they stand for, in float64."""
 
 import math
+from types import SimpleNamespace
 
 import numba
 import pytest
@@ -72,3 +73,17 @@ def test_compiled__where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch):
     double = numba_kernels._compiled(lambda x: x + x)
     assert double(2) == 4
     assert len(refused) == 1
+
+
+def test_are_compiled__looks_for_both_kernels_where_numba_keeps_them(tmp_path, monkeypatch):
+    def with_folder(folder):
+        stats = SimpleNamespace(stats=SimpleNamespace(cache_path=folder))
+        monkeypatch.setattr(numba_kernels, "_gelu", stats)
+        return numba_kernels.are_compiled()
+
+    assert not with_folder(None)  # no place that may be written to
+    assert not with_folder(str(tmp_path))
+    (tmp_path / "numba_kernels._activation.locals._activate-97.py311.1.nbc").touch()
+    assert not with_folder(str(tmp_path))
+    (tmp_path / "numba_kernels._contraction.locals._contract-123.py311.1.nbc").touch()
+    assert with_folder(str(tmp_path))

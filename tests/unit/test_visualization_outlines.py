@@ -7,7 +7,7 @@ import re
 import cv2
 import numpy as np
 
-from no_time_to_train.visualization.outlines import svg_path
+from no_time_to_train.visualization.outlines import MAX_LENGTH, svg_path
 
 
 def filled(path: str, size: tuple[int, int]) -> np.ndarray:
@@ -48,3 +48,11 @@ def test_svg_path__keeps_what_is_thinner_than_a_pixel() -> None:
     mask[2000, 2000] = True
     assert svg_path(mask, (400, 400)) == "M200 200h1v1h-1z"
     assert svg_path(np.zeros((10, 10), dtype=bool), (5, 5)) == ""
+
+
+def test_svg_path__of_a_speckled_mask_keeps_its_largest_piece_and_stays_short() -> None:
+    mask = np.random.default_rng(0).random((400, 400)) < 0.3
+    mask[:200, :200] = True
+    path = svg_path(mask, (400, 400))
+    assert 1000 < len(path) <= MAX_LENGTH
+    assert filled(path.partition("z")[0] + "z", (400, 400))[20:180, 20:180].all()

@@ -18,6 +18,7 @@ from no_time_to_train.memory.description import MemoryDescription
 from no_time_to_train.output_checks import output_checks
 from no_time_to_train.pl_wrapper.journal import UNFINISHED_RUNS
 from no_time_to_train.pl_wrapper.stages import STAGES
+from no_time_to_train.reports import REPORT_FILE
 
 RECORD_BYTES = 400
 """Of one instance in a list of results: its mask takes most of them."""
@@ -40,7 +41,8 @@ def check_outputs(
     named = _named_outputs(setup)
     log = log_folder(setup)
     outputs: dict[str, Path | list[Path]] = {**named, "the picture": list(data.pictures)}
-    outputs |= {f"the log file {name}": log / NEW_LOG / name for name in LOG_FILES}
+    names = [*LOG_FILES, *([REPORT_FILE] if setup.settings.report else [])]
+    outputs |= {f"the log file {name}": log / NEW_LOG / name for name in names}
     inputs = {**named_inputs(setup.settings), "the image": list(data.images)}
     findings.attempt_each(output_checks(outputs, inputs))
     for setting, path in named.items():

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from no_time_to_train.commands.command_parser import CommandParser, whole_number
+from no_time_to_train.commands.command_parser import CommandParser, check_known, whole_number
 from no_time_to_train.commands.network_options import add_network_arguments
 from no_time_to_train.config import ColourBy
+from no_time_to_train.errors import InputError
 
 EPILOG = (
     "Exit codes: 0, all pictures were read; 3, some could not be, and are listed in run.json; 2, "
@@ -79,6 +80,13 @@ def add_results(parser: argparse.ArgumentParser) -> None:
         "--instances", action="store_true", help="Write each mask as a picture of its own, too."
     )
     results.add_argument(
+        "--export",
+        type=formats,
+        default=(),
+        metavar="NAMES",
+        help="Further formats, comma-separated: coco, labelme, yolo; each in a folder of its name.",
+    )
+    results.add_argument(
         "--no-overlays", action="store_true", help="Draw nothing over the pictures."
     )
     results.add_argument(
@@ -120,6 +128,19 @@ def count(text: str) -> int:
     if number == 0:
         raise argparse.ArgumentTypeError("must be 1 or more, got 0")
     return number
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """An argparse type: names of formats."""
+    from no_time_to_train.exports.formats import EXPORTS  # it imports numpy
+
+    names = {name.strip(): None for name in text.split(",")}
+    try:
+        for name in names:
+            check_known(name, EXPORTS, "format of --export")
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return tuple(names)
 
 
 def score(text: str) -> float:

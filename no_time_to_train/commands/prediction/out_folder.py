@@ -7,16 +7,23 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from no_time_to_train.dataset.picture_stamps import FileStamp
 from no_time_to_train.errors import InputError
-from no_time_to_train.files import remove_leftovers
+from no_time_to_train.files import remove_leftovers, sha256
 from no_time_to_train.output_checks import check_writable
 from no_time_to_train.pl_wrapper.journal import LINES, UnfinishedRun, unfinished_runs
 from no_time_to_train.pl_wrapper.prediction.identity import STAGE
-from no_time_to_train.pl_wrapper.prediction.job import RECORD, TABLE_LINES, UNFINISHED
+from no_time_to_train.pl_wrapper.prediction.job import (
+    MEMORY,
+    MEMORY_CHECKSUM,
+    RECORD,
+    TABLE_LINES,
+    UNFINISHED,
+)
 from no_time_to_train.pl_wrapper.prediction.kept import Line
 from no_time_to_train.pl_wrapper.run_identity import RunIdentity
 
@@ -49,12 +56,12 @@ class OutFolder:
         return None if self.record is None else RunIdentity.from_json(self.record["identity"])
 
     def lines(self) -> list[Path]:
-        """Files with lines of finished pictures, the oldest first."""
+        """Files with lines of finished pictures; those of tables last, which are then complete."""
         tables = sorted(self.path.glob(TABLE_LINES)) + sorted(
             self.path.glob(f"tables/**/{TABLE_LINES}")
         )
         journals = sorted(self.run.folder.glob(LINES), key=_modified) if self.run else []
-        return [*tables, *journals]
+        return [*journals, *tables]
 
     def check_same(self, identity: RunIdentity) -> None:
         """Refuse to go on with another memory, other settings or other weights.
@@ -69,6 +76,30 @@ class OutFolder:
                 f"{identity.differences(earlier)}; undo that to go on with it, or choose another "
                 "folder"
             )
+
+    @cached_property
+    def has_memory(self) -> bool:
+        """Whether the memory that the results so far were made with is there.
+
+        Raises:
+            InputError: It is, and has changed since.
+        """
+        wanted = self._memory_checksum()
+        if wanted is None or not (self.path / MEMORY).is_file():
+            return False
+        if sha256(self.path / MEMORY) != wanted:
+            raise InputError(
+                f"--resume: {self.path / MEMORY} has changed since the run in {self.path}; put it "
+                "back, or give it as --memory with another --out"
+            )
+        return True
+
+    def _memory_checksum(self) -> str | None:
+        if self.run is not None:
+            with suppress(OSError):
+                return (self.run.folder / MEMORY_CHECKSUM).read_text(encoding="utf-8")
+            return None
+        return None if self.record is None else self.record["files"].get(MEMORY)
 
     def clear_up(self) -> None:
         """Remove the unfinished files of processes that were killed."""

@@ -106,7 +106,7 @@ def make_job(options: Namespace, memory: MemoryDescription | None) -> Job:
         drawing = replace(settings.model.test, colour_by=options.colour_by)
         settings = replace(settings, model=replace(settings.model, test=drawing))
     threshold = settings.model.test.vis_thr if options.threshold is None else options.threshold
-    files = WantedFiles(not options.no_overlays, options.instances)
+    files = WantedFiles(not options.no_overlays, options.instances, options.export)
     root = common_folder(options.images)
     return Job(settings, root, options.out, threshold, files, options.per_folder)
 
@@ -141,6 +141,9 @@ def _take_up(
     out: OutFolder, pictures: FoundPictures, names: OutputNames, kept: KeptPictures
 ) -> None:
     out.clear_up()
+    if not out.has_memory:  # what is there cannot be gone on with
+        logger.info("--resume: %s has no memory yet, this run begins anew", out.path)
+        return
     index_of = {name: index for index, name in enumerate(pictures.names)}
     kept.take_up(out.lines(), out_folder.acceptance(pictures.root, index_of, names.of))
     logger.info(

@@ -14,9 +14,9 @@ from no_time_to_train.commands.outputs import VERSIONS_OF, versions
 from no_time_to_train.commands.prediction.plan import Plan
 from no_time_to_train.commands.prediction.runner import Finished
 from no_time_to_train.commands.provenance import git_state, machine, peak_memory_mb
-from no_time_to_train.files import atomic_write
+from no_time_to_train.files import atomic_write, sha256
 from no_time_to_train.pl_wrapper.prediction.identity import STAGE, all_settings
-from no_time_to_train.pl_wrapper.prediction.job import RECORD
+from no_time_to_train.pl_wrapper.prediction.job import MEMORY, RECORD
 from no_time_to_train.pl_wrapper.prediction.tables import Totals
 
 
@@ -48,7 +48,7 @@ def _what_ran(plan: Plan, finished: Finished) -> dict[str, Any]:
         "machine": machine(finished.device),
         "versions": {"python": platform.python_version()} | versions(VERSIONS_OF),
         "git": git_state(),
-        "files": dict(plan.identity.files),
+        "files": {**plan.identity.files, MEMORY: sha256(plan.job.out / MEMORY)},
         "settings": all_settings(plan.job),
         "identity": asdict(plan.identity),
     }

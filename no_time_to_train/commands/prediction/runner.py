@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,17 +19,26 @@ from no_time_to_train.api.arguments import usable_device
 from no_time_to_train.commands.prediction.plan import Plan
 from no_time_to_train.distributed import end_ranks_together
 from no_time_to_train.errors import InputError
+from no_time_to_train.files import sha256
 from no_time_to_train.memory.checkpoint import write_memory
 from no_time_to_train.memory.description import describe_memory
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.pl_wrapper.journal import UnfinishedRun
-from no_time_to_train.pl_wrapper.prediction.job import MEMORY, UNFINISHED, Job, tables_of
+from no_time_to_train.pl_wrapper.prediction.job import (
+    MEMORY,
+    MEMORY_CHECKSUM,
+    UNFINISHED,
+    Job,
+    Table,
+    tables_of,
+)
 from no_time_to_train.pl_wrapper.prediction.keeping import how_to_go_on
 from no_time_to_train.pl_wrapper.prediction.module import PicturePrediction, write_remaining
 from no_time_to_train.pl_wrapper.prediction.networks import build_segmenter
+from no_time_to_train.pl_wrapper.prediction.picture_files import build_exporters
 from no_time_to_train.pl_wrapper.prediction.progress import ProgressMonitor
 from no_time_to_train.pl_wrapper.prediction.run_log import RunLog
-from no_time_to_train.pl_wrapper.prediction.tables import TableWriter
+from no_time_to_train.pl_wrapper.prediction.tables import TableResults, TableWriter
 
 LOG = "predict.log"
 """In the folder of the results."""
@@ -95,14 +105,27 @@ def predict_as_first(
     )
     module = PicturePrediction(job, run.folder, segmenter)
     module.keeping.describe = lambda: _describe_kept(plan)
-    with ProgressMonitor(plan.kept, tables.write_complete):
+    with unlocked_after_errors(run), ProgressMonitor(plan.kept, tables.write_complete):
         if plan.kept.count < plan.kept.total:
             _predict(trainer, module)
     stepwise.describe_kept(None)
+    everything = TableResults(plan.kept, Table(job.out, 0, plan.kept.total))
+    for exporter in build_exporters(job, names):
+        exporter.finish(everything)
     parts = {"networks": built - begun, "memory": filled - built}
     parts["pictures"] = time.monotonic() - filled
     counts = describe_memory(job.out / MEMORY).counts
     return Finished(run, names, counts, parts, str(device), earlier)
+
+
+@contextmanager
+def unlocked_after_errors(run: UnfinishedRun) -> Iterator[None]:
+    """Let others go on with what this process has begun, though it may live on."""
+    try:
+        yield
+    except BaseException:
+        run.unlock()
+        raise
 
 
 def predict_as_other(job: Job, world: World) -> None:
@@ -119,7 +142,9 @@ def _open_run(plan: Plan, segmenter: Segmenter, log: RunLog) -> UnfinishedRun:
         out / UNFINISHED, plan.identity, [], plan.kept.total, setting="--out"
     )
     log.open(out / LOG)
-    write_memory(out / MEMORY, segmenter.memory)
+    if not plan.out.has_memory:
+        write_memory(out / MEMORY, segmenter.memory)
+    (run.folder / MEMORY_CHECKSUM).write_text(sha256(out / MEMORY), encoding="utf-8")
     write_remaining(run.folder, plan.remaining())
     plan.kept.follow(run.folder)
     return run

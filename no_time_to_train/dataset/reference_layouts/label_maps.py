@@ -15,8 +15,11 @@ from no_time_to_train.errors import InputError
 
 MAX_INSTANCES = 5_000
 """Most values of a label map; a photograph in place of one has more."""
+MAX_SPECKLED = 16
+"""Values up to which instances may be scattered over the picture, pixel by pixel."""
 MIN_SOFT_VALUES = 3
 """Values beside 255 from which on a mask may have soft edges."""
+REPAIR = "save 0 and 255 alone, or number its instances from 1 on"
 
 Positions = npt.NDArray[np.int32]  # of pixels, row by row
 
@@ -48,13 +51,22 @@ def read_mask_file(path: Path, what: str) -> MaskFile:
     values: npt.NDArray[Any] = mask_values(picture, f"{what} {path}")
     colours = 0
     if values.ndim == 3:
-        flat = values.reshape(-1, values.shape[2])
-        colours = len(np.unique(flat[flat.any(axis=1)], axis=0))
+        colours = _count_colours(values, f"{what} {path}")
         values = (values != 0).any(axis=2)
     size = (values.shape[0], values.shape[1])
     instances = _by_value(values, f"{what} {path}")
     covers_all = len(instances) == 1 and len(instances[0]) == values.size
     return MaskFile(size, [_encoded(each, size) for each in instances], covers_all, colours)
+
+
+def _count_colours(values: npt.NDArray[Any], what: str) -> int:
+    """Different colours (H, W, bands) that are not black."""
+    present = values.reshape(-1, values.shape[2])
+    present = present[present.any(axis=1)].astype(np.int64)  # (P, bands)
+    count = len(np.unique(present @ (256 ** np.arange(values.shape[2]))))
+    if count > MAX_INSTANCES:
+        raise InputError(f"{what} has {count} colours, like a photograph; {REPAIR}")
+    return count
 
 
 def _by_value(values: npt.NDArray[Any], what: str) -> list[Positions]:
@@ -68,37 +80,38 @@ def _by_value(values: npt.NDArray[Any], what: str) -> list[Positions]:
     order = np.argsort(labels, kind="stable")
     labels = labels[order]
     starts = np.flatnonzero(labels[1:] != labels[:-1]) + 1
-    _check_values(
-        labels[np.append(0, starts)], np.diff(starts, prepend=0, append=len(labels)), what
-    )
+    unique = labels[np.append(0, starts)]
+    counts = np.diff(starts, prepend=0, append=len(labels))
+    if (
+        len(unique) > MAX_INSTANCES
+        or _has_soft_edges(unique, counts)
+        or (len(unique) > MAX_SPECKLED and _is_speckled(values, len(labels)))
+    ):
+        raise InputError(
+            f"{what} has {len(unique)} values from {unique[0]:g} to {unique[-1]:g}, like a "
+            f"photograph or a mask with soft edges; {REPAIR}"
+        )
     return np.split(positions[order], starts)
 
 
 def _encoded(positions: Positions, size: tuple[int, int]) -> dict[str, Any]:
     rows, columns = np.divmod(positions, size[1])
-    x1, y1, x2, y2 = box = (
-        *(int(columns.min()), int(rows.min())),
-        *(int(columns.max()), int(rows.max())),
-    )
+    x1, y1 = int(columns.min()), int(rows.min())
+    x2, y2 = int(columns.max()), int(rows.max())
     inside = np.zeros((y2 + 1 - y1, x2 + 1 - x1), dtype=bool)
     inside[rows - y1, columns - x1] = True
-    return dict(encode(inside, box, size))
+    return dict(encode(inside, (x1, y1, x2, y2), size))
 
 
-def _check_values(values: npt.NDArray[Any], counts: npt.NDArray[np.int64], what: str) -> None:
-    """Refuse what looks like a photograph, or a mask with soft edges.
+def _is_speckled(values: npt.NDArray[Any], count: int) -> bool:
+    """Whether most pixels have another value than their neighbours to the left.
 
     Args:
-        values: Those that are not zero, in order.
-        counts: Pixels of each.
-        what: Which mask it is, for messages.
+        values: (H, W).
+        count: Of those that are not zero.
     """
-    if len(values) > MAX_INSTANCES or _has_soft_edges(values, counts):
-        raise InputError(
-            f"{what} has {len(values)} values from {values[0]:g} to {values[-1]:g}, like a "
-            "photograph or a mask with soft edges; save 0 and 255 alone, or number its instances "
-            "from 1 on"
-        )
+    differs = (values[:, 1:] != values[:, :-1]) & (values[:, 1:] != 0)
+    return bool(2 * differs.sum() > count)
 
 
 def _has_soft_edges(values: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> bool:

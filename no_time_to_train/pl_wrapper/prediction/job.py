@@ -11,6 +11,8 @@ from no_time_to_train.settings import Settings
 
 MEMORY = "memory.pth"
 """In the folder of the results: the memory that was used, finalised."""
+MEMORY_CHECKSUM = "memory.sha256"
+"""In the folder of an unfinished run: the checksum of that memory."""
 UNFINISHED = "unfinished"
 """In the folder of the results, until all is written: what is kept of the pictures so far."""
 RECORD = "run.json"

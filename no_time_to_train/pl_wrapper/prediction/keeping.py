@@ -17,6 +17,7 @@ from no_time_to_train.errors import InputError
 from no_time_to_train.exports.picture_results import picture_result
 from no_time_to_train.pl_wrapper.background_writer import BackgroundWriter
 from no_time_to_train.pl_wrapper.journal import Journal, Payload
+from no_time_to_train.pl_wrapper.prediction.job import PictureEntry
 from no_time_to_train.pl_wrapper.prediction.picture_files import PictureFiles
 from no_time_to_train.pl_wrapper.resumption import resuming_command
 from no_time_to_train.structures import BadImage, Prediction
@@ -52,9 +53,8 @@ class Keeping(Callback):
         """Put down that a picture cannot be read, later."""
         entry = self._module.entries[picture.index]
         stamp = FileStamp.of(self._module.job.root / entry.file_name)
-        self._writer.call(
-            self._append, picture.index, {"bad": picture.reason, **_about(entry, stamp)}
-        )
+        line = {"bad": picture.reason, **_about(entry, stamp), "file_name": picture.file_name}
+        self._writer.call(self._write_bad, entry, line)
 
     def _write(self, picture: OpenedPicture, prediction: Prediction) -> None:
         target, entry = picture.target, self._module.entries[picture.target.index]
@@ -63,6 +63,11 @@ class Keeping(Callback):
         assert self._files is not None
         self._files.write(entry.output, result, prediction, picture.pixels)
         line = {"bad": None, **_about(entry, picture.stamp), "result": result.to_json()}
+        self._append(entry.index, line)
+
+    def _write_bad(self, entry: PictureEntry, line: Payload) -> None:
+        assert self._files is not None
+        self._files.remove(entry.output)  # of when it could be read
         self._append(entry.index, line)
 
     def _append(self, index: int, payload: Payload) -> None:
@@ -125,5 +130,5 @@ def how_to_go_on() -> str:
     return f"go on with: {resuming_command() or 'the same command and --resume'}"
 
 
-def _about(entry: Any, stamp: FileStamp) -> dict[str, Any]:
+def _about(entry: PictureEntry, stamp: FileStamp) -> dict[str, Any]:
     return {"file_name": entry.file_name, "output": entry.output, **stamp._asdict()}

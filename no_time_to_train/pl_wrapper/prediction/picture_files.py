@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from no_time_to_train.exports.exporter import Exporter, ExportTarget
+from no_time_to_train.exports.formats import EXPORTS
 from no_time_to_train.exports.instances_csv import Row, instance_rows
 from no_time_to_train.exports.label_maps import (
     instance_file_names,
@@ -38,6 +41,7 @@ class PictureFiles:
     def __init__(self, job: Job, class_names: Sequence[str]) -> None:
         self._job, self._class_names = job, class_names
         self._out, self._wanted = job.out, job.files
+        self._exporters = build_exporters(job, class_names)
 
     def write(
         self,
@@ -63,6 +67,18 @@ class PictureFiles:
         if pixels is not None:
             drawn = self._draw(pixels, result, prediction)
             save_picture(self._out / OVERLAYS / f"{output}.jpg", drawn, is_result=False)
+        for exporter in self._exporters:
+            exporter.write_picture(result, output, self._job.root / result.file_name)
+
+    def remove(self, output: str) -> None:
+        """Remove those of an earlier run that are there."""
+        shutil.rmtree(self._out / INSTANCES / output, ignore_errors=True)
+        for path in (
+            self._out / MASKS / f"{output}.png",
+            self._out / OVERLAYS / f"{output}.jpg",
+            self._out / OVERLAYS / f"{output}.jpg.png",
+        ):
+            path.unlink(missing_ok=True)
 
     def _draw(
         self, pixels: npt.NDArray[np.uint8], result: PictureResult, prediction: Prediction
@@ -73,6 +89,16 @@ class PictureFiles:
         )
         by = self._job.settings.model.test.colour_by
         return draw_instances(pixels, instances, self._class_names, by, empty_note=note)
+
+
+def build_exporters(job: Job, class_names: Sequence[str]) -> list[Exporter]:
+    """What writes the further formats that are wanted, each into a folder of its name.
+
+    Args:
+        job: Says which.
+        class_names: By label.
+    """
+    return [EXPORTS[each](ExportTarget(job.out / each, class_names)) for each in job.files.exports]
 
 
 def _drawable(result: PictureResult, prediction: Prediction) -> list[Instance]:
