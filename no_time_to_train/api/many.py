@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -177,7 +177,7 @@ def told(progress: Progress, images: Iterable[Any]) -> Iterator[Callable[[], obj
     Yields:
         What is to be called after each picture.
     """
-    total = len(images) if isinstance(images, Sequence) else None
+    total = len(images) if isinstance(images, Sized) else None
     if progress is True:
         # A dependency of Lightning, which nothing but the bar needs.
         from tqdm.auto import tqdm  # type: ignore[import-untyped]

@@ -18,8 +18,12 @@ from no_time_to_train.dataset.reference_layouts import (
     find_references,
     with_masks,
 )
+from no_time_to_train.dataset.reference_layouts.found_dataset import FoundDataset
 from no_time_to_train.errors import InputError
+from no_time_to_train.exports.exporter import ExportTarget
+from no_time_to_train.exports.formats import EXPORTS
 from tests.unit.coco_files import annotation, document, image
+from tests.unit.found import CLASSES, picture_of_shapes
 from tests.unit.test_reference_layouts import BOX, boxes, found_in, picture, square, turned
 
 PICTURES = {"images/a.png": picture((40, 60)), "images/b.png": picture((40, 60))}
@@ -190,6 +194,31 @@ def test_labelme__finds_the_picture_that_a_json_means(tmp_path: Path, path: str)
     assert [name for _, name, _ in boxes(found_in(tmp_path, files))] == [expected]
 
 
+def test_labelme__may_have_its_pictures_in_another_folder(tmp_path: Path) -> None:
+    files = {"photos/a.jpg": picture(), "marks/a.json": labelme(imagePath="../photos/a.jpg")}
+    found_in(tmp_path, files)
+    found = find_references(tmp_path / "marks")
+    (reference,) = FoundDataset(found, 0.2, 28)
+    assert found.path(reference.image_id).resolve() == (tmp_path / "photos/a.jpg").resolve()
+
+
+@pytest.mark.parametrize("name", ["labelme", "yolo", "coco"])
+def test_exports__are_read_back_as_references(tmp_path: Path, name: str) -> None:
+    source, result = tmp_path / "pictures" / "a ü.png", picture_of_shapes("a ü.png", 1)
+    source.parent.mkdir()
+    Image.new("RGB", (result.width, result.height)).save(source)
+    exporter = EXPORTS[name](ExportTarget(tmp_path / "out" / name, CLASSES))
+    exporter.write_picture(result, "a ü", source)
+    exporter.finish([result])
+    if name == "coco":  # its pictures stay where they are
+        source.rename(tmp_path / "out" / name / "a ü.png")
+    found = find_references(tmp_path / "out" / name)
+    names = [CLASSES[each.label] for each in result.instances]
+    assert sorted(name for name, *_ in boxes(found)) == sorted(names)
+    for index, instance in enumerate(result.instances):
+        assert _iou(mask_of(found, index), instance.mask) > 0.97
+
+
 def yolo(folder: Path, labels: str, names: str = "[kea, ara]", more: str = "") -> FoundReferences:
     return found_in(
         folder,
@@ -337,11 +366,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "labelme, embedded": (
         {"a.json": labelme(imageData="AAAA")},
-        "its picture 'a.jpg' is not in FOLDER (the json holds a copy of it as imageData); save it",
+        "its picture 'a.jpg' is not there (the json holds a copy of it as imageData); save it",
     ),
     "labelme, elsewhere": (
         {"x/a.json": labelme(imagePath="../../a.jpg")},
-        "FOLDER/x/a.json: its picture '../../a.jpg' does not lie in FOLDER; name a folder that",
+        "FOLDER/x/a.json: its picture '../../a.jpg' is not there; save it beside the json",
     ),
     "labelme, other size": (
         {**JPG, "a.json": labelme(imageHeight=31)},

@@ -5,6 +5,7 @@ park.jpg   park.json
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections import Counter
@@ -18,8 +19,8 @@ from no_time_to_train.coco.json_text import load_json
 from no_time_to_train.dataset.reference_layouts.folder import (
     COCO_KEYS,
     LABELME_KEY,
-    PICTURE_SUFFIXES,
     Folder,
+    is_picture,
 )
 from no_time_to_train.dataset.reference_layouts.found import (
     FoundReferences,
@@ -112,7 +113,7 @@ def _size(document: Document) -> Size | None:
 
 
 def _picture(folder: Folder, file: PurePosixPath, document: Document) -> str:
-    """The picture that a json names, or the one of its own name beside it."""
+    """The picture that a json names, or the one of its own name beside it; relative to the root."""
     named = document.get("imagePath")
     if not isinstance(named, str) or not named:
         raise InputError(f'"imagePath" must be the name of the picture, got {brief(named)}')
@@ -127,14 +128,11 @@ def _picture(folder: Folder, file: PurePosixPath, document: Document) -> str:
     ]
     candidates = beside if absolute else [PurePosixPath(inside), *beside]
     for candidate in candidates:
-        if candidate in folder and candidate.suffix.lower() in PICTURE_SUFFIXES:
+        if candidate in folder and is_picture(candidate):
             return str(candidate)
-    if not absolute and inside.startswith(".."):
-        raise InputError(
-            f"its picture {brief(named)} does not lie in {folder.root}; name a folder that holds "
-            "both, or copy the picture beside it"
-        )
+    # `labelme PICTURES --output MARKS` has them apart, and so has `predict --export labelme`.
+    elsewhere = not absolute and inside.startswith("..") and is_picture(PurePosixPath(inside))
+    if elsewhere and os.path.isfile(folder.root / inside):
+        return inside
     embedded = " (the json holds a copy of it as imageData)" if document.get("imageData") else ""
-    raise InputError(
-        f"its picture {brief(named)} is not in {folder.root}{embedded}; save it beside the json"
-    )
+    raise InputError(f"its picture {brief(named)} is not there{embedded}; save it beside the json")
