@@ -318,3 +318,10 @@ def test_pages__name_no_document_that_a_clone_lacks(page: str) -> None:
     assert not re.findall(
         r"\b(?:DESIGN|STYLE|METHOD|BEYOND|BENCHMARKS)\.md|\.\./shared", TEXTS[page]
     )
+
+
+def test_set_up__takes_one_time_wherever_it_is_named() -> None:
+    (told,) = re.findall(r"\(once: (.*?)\)", (ROOT / "scripts/venv.sh").read_text())
+    assert f"(once: {told})" in TEXTS["README.md"]
+    others = [page for page in NAMES if re.search(r"\bminutes and [\d.]+ GB\b", TEXTS[page])]
+    assert others == ["README.md"]
