@@ -9,7 +9,7 @@ ensure_venv() {
     VENV_PYTHON=.venv/bin/python
     [[ -x $VENV_PYTHON && $stamp -nt pyproject.toml && $stamp -nt requirements.lock ]] && return
     require_python_version "$python"
-    echo "Setting up .venv with $("$python" --version) (once: about 5 minutes and 6 GB, mostly PyTorch) ..."
+    echo "Setting up .venv with $("$python" --version) (once: 2 to 4 minutes and 6.2 GB on our machine, mostly PyTorch) ..."
     "$python" -m venv .venv || {
         echo "$python cannot make virtual environments; on Debian or Ubuntu install python3-venv." >&2
         exit 2

@@ -55,6 +55,8 @@ def _guarded(handler: Handler, tell: Callable[[str], Any]) -> Handler:
     @functools.wraps(handler)
     def guarded(*arguments: Any, **options: Any) -> Any:
         try:
+            if arguments and arguments[0] is None:
+                raise InputError("the page is still loading; do this again in a second")
             return handler(*arguments, **options)
         except InputError as error:
             return tell(str(error))

@@ -10,7 +10,7 @@ memory is as it was.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -38,15 +38,10 @@ def add_classes(memory: Memory, other: Memory, names: Sequence[str] | None = Non
         InputError: Another encoder filled the other memory, or it has no such class.
     """
     _check_encoders(memory, other)
-    theirs, ours = other.classes(), {each.name: each for each in memory.classes()}
-    chosen = theirs if names is None else [theirs[index] for index in _rows(theirs, names)]
-    added = []
-    for new in chosen:
-        own = ours.get(new.name)
-        joined = new if own is None else _joined(new.name, [own, new])
-        added.append(len(joined.references) - (len(own.references) if own else 0))
-        ours[new.name] = own if own is not None and not added[-1] else joined
-    memory.set_classes(list(ours.values()))
+    theirs, ours = other.classes(), memory.classes()
+    chosen = theirs if names is None else [theirs[row] for row in _rows(theirs, names)]
+    added = [_add_class(ours, new) for new in chosen]
+    memory.set_classes(ours)
     return added
 
 
@@ -95,19 +90,28 @@ def merge_classes(memory: Memory, names: Sequence[str], into: str) -> None:
     if len(rows) < 2:
         raise InputError(f"{_shown(names)} is one class; name two or more to merge")
     _check_new_name(into, [each.name for row, each in enumerate(classes) if row not in rows])
-    merged = _joined(into, [classes[row] for row in rows])
+    references = [reference for row in rows for reference in classes[row].references]
     kept = {row: each for row, each in enumerate(classes) if row not in rows}
-    kept[min(rows)] = merged
+    kept[min(rows)] = MemoryClass(into, references)
     memory.set_classes([kept[row] for row in sorted(kept)])
 
 
-def _joined(name: str, classes: Iterable[MemoryClass]) -> MemoryClass:
-    """One class of the references of several, each reference once."""
-    references: list[ReferenceSummary] = []
-    for each in (reference for own in classes for reference in own.references):
-        if not any(torch.equal(each.mean, other.mean) for other in references):
-            references.append(each)
-    return MemoryClass(name, references)
+def _add_class(classes: list[MemoryClass], new: MemoryClass) -> int:
+    """Add a class, or its references to the one of its name; how many references are added."""
+    present = [each.name for each in classes]
+    if new.name not in present:
+        classes.append(new)
+        return len(new.references)
+    row = present.index(new.name)
+    own = classes[row].references
+    more = [each for each in new.references if not any(_same(each, other) for other in own)]
+    if more:
+        classes[row] = MemoryClass(new.name, [*own, *more])
+    return len(more)
+
+
+def _same(reference: ReferenceSummary, other: ReferenceSummary) -> bool:
+    return torch.equal(reference.mean, other.mean)
 
 
 def _rows(classes: Sequence[MemoryClass], names: Sequence[str]) -> list[int]:

@@ -16,8 +16,9 @@ EVALUATION_FILE = "evaluation.json"
 NO_TRUTH = "The evaluation holds no number: no instance of its classes was annotated."
 MISSING = (
     "Curves, confusions and pictures are missing: an evaluation.json holds tables alone; the log "
-    "folder of the `test` has the others."
+    "folder of the test has the others."
 )
+KINDS = ("box", "mask")
 MAX_HEADLINE = 4
 """Numbers in large print: the first, which benchmarks report first."""
 
@@ -37,10 +38,6 @@ def evaluation_report(folder: Path) -> Report:
     if not isinstance(numbers, dict):
         raise InputError(f"{path} is not what `evaluate` writes: it has no numbers")
     measured = {name: value for name, value in numbers.items() if isinstance(value, int | float)}
-    rows = [
-        [name, percent(measured[name]) if name in measured else "no ground truth"]
-        for name in numbers
-    ]
     return Report(
         title=f"Evaluation: {content.get('title') or content.get('benchmark')}",
         headline=[
@@ -51,11 +48,26 @@ def evaluation_report(folder: Path) -> Report:
         facts=[*_about(content), *run_facts({**content, "seed": None})],
         files=file_facts(content),
         truth=None if measured else NO_TRUTH,
-        tables=[Table("Numbers, x 100", ["", "value"], rows)] if measured else [],
+        tables=[_table(numbers)] if measured else [],
         per_class=_class_bars(content.get("per_class")),
         bad_images=bad_image_facts(content),
         bad_image_count=len(content.get("bad_images") or []),
     )
+
+
+def _table(numbers: Mapping[str, Any]) -> Table:
+    """A row per number; those of boxes and masks stand side by side."""
+    kinds = [kind for kind in KINDS if any(name.startswith(f"{kind} ") for name in numbers)]
+    if not all(name.startswith(tuple(f"{kind} " for kind in KINDS)) for name in numbers):
+        rows = [[name, _cell(value)] for name, value in numbers.items()]
+        return Table("Numbers, x 100", ["", "value"], rows)
+    names = dict.fromkeys(name.partition(" ")[2] for name in numbers)
+    rows = [[name, *(_cell(numbers.get(f"{kind} {name}")) for kind in kinds)] for name in names]
+    return Table("Numbers, x 100", ["", *kinds], rows)
+
+
+def _cell(value: Any) -> str:
+    return percent(value) if isinstance(value, int | float) else "no ground truth"
 
 
 def _about(content: Mapping[str, Any]) -> list[Fact]:

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Browser, Page, Request
+from playwright.sync_api import Browser, Page
 
 from no_time_to_train.api import FewShotSegmenter
 from tests.browser.conftest import overflow
@@ -70,32 +70,13 @@ class Visit:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self._listening: set[Request] = set()
-        page.on("request", lambda request: self._note(request))
-        page.on("requestfinished", lambda request: self._listening.discard(request))
-        page.on("requestfailed", lambda request: self._listening.discard(request))
-
-    def _note(self, request: Request) -> None:
-        if "/queue/data" in request.url:
-            self._listening.add(request)
-
-    def settle(self) -> None:
-        """Wait until the page has heard the end of what the server does for it.
-
-        What begins while it still listens for the end of the step before may never be answered;
-        people are slower than that.
-        """
-        while self._listening:
-            self.page.wait_for_timeout(20)
 
     def press(self, name: str) -> None:
         """Press a button."""
-        self.settle()
         self.page.get_by_role("button", name=name, exact=True).click()
 
     def upload(self, field: str, *paths: Path) -> None:
         """Choose files."""
-        self.settle()
         field = f"{field} input[type=file]"
         self.page.locator(field).set_input_files([str(path) for path in paths])
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import overflow, requests_elsewhere, script_errors
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_page__runs_scripts_and_is_as_wide_as_asked(page: Page) -> None:
@@ -33,3 +40,25 @@ def test_page__script_error_is_noticed(browser: Browser) -> None:
     context.close()
     assert len(errors) == 1
     assert "absent is not defined" in errors[0]
+
+
+@pytest.mark.parametrize("there", ["", "google-chrome"])
+def test_chromium_script__installs_one_where_there_is_none(tmp_path: Path, there: str) -> None:
+    (tmp_path / "apt-get").write_text('#!/bin/sh\necho "$@" >> "$RECORD"\n')
+    (tmp_path / (there or "other")).write_text("#!/bin/sh\n")
+    for path in tmp_path.iterdir():
+        path.chmod(0o755)
+    record = tmp_path / "record"
+    done = subprocess.run(
+        ["/bin/bash", str(ROOT / "scripts/chromium.sh")],
+        env={"PATH": str(tmp_path), "RECORD": str(record)},
+        capture_output=True,
+        text=True,
+    )
+    if there:
+        assert (done.returncode, record.exists()) == (0, False)
+    elif os.geteuid() == 0:
+        assert record.read_text() == "update -qq\ninstall -qq -y chromium\n"
+    else:
+        assert (done.returncode, record.exists()) == (1, False)
+        assert "only root" in done.stderr

@@ -15,10 +15,12 @@ from tests.unit.report_runs import HOSTILE, instance, square, write_predict_run,
 
 @pytest.fixture
 def predicted(tmp_path: Path) -> Path:
-    """Two coins in a.png, the second unsure; nothing in b.png; names that are scripts."""
+    """Two coins in a.png, the second unsure; nothing in b.png; names that are long, and scripts."""
     found = [instance(1, 1, 0.9), instance(2, 1, 0.55, x=30)]
-    names = ["a.png", f"x/{HOSTILE}.png"]
-    return write_report(write_predict_run(tmp_path / "predicted", found, names, [f"coin{HOSTILE}"]))
+    names = ["a.png", f"x/{HOSTILE}{'long' * 50}.png"]
+    return write_report(
+        write_predict_run(tmp_path / "predicted", found, names, [f"{'coin' * 50}{HOSTILE}"])
+    )
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from no_time_to_train.commands import app
 from tests.cli.conftest import ROOT, run_command
 from tests.cli.test_commands import LIGHT
 
@@ -59,3 +60,14 @@ def test_app__refuses_before_anything_heavy_is_imported(tmp_path: Path) -> None:
     ):
         assert word in text
         assert "torch" not in heavy
+
+
+@pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_app__warns_where_others_reach_it(
+    host: str, warned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "_serve", lambda options, settings, listener, folder: listener.close())
+    outcome = run_command("app", "--host", host, "--port", "0", *DEMO)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("Whoever reaches port ") == warned
+    assert bool(outcome.out) == warned

@@ -176,6 +176,20 @@ def sizes(classes: int, shots: int) -> list[str]:
     return [f"{bank_cfg}.category_num={classes}", f"{bank_cfg}.length={shots}"]
 
 
+FOR_PICTURES = ("feats_avg", "ins_sim_avg", "feats_centers", "pca_mean", "pca_components")
+
+
+def test_segmenting__reads_nothing_that_an_edit_gives_only_about(memories_dir: Path) -> None:
+    content = torch.load("memory.pth")
+    for name in (*FOR_PICTURES, "mask_sums"):
+        content["state_dict"][f"seg_model.mem_{name}"].fill_(0.25)
+    torch.save(content, "other.pth")
+    for path in ("memory.pth", "other.pth"):
+        assert segment("--export_result", f"{path}.json", ckpt_path=path).code == 0
+    found = [json.loads(Path(f"{name}.pth.json").read_text()) for name in ("memory", "other")]
+    assert found[0] == found[1] != []
+
+
 def test_safetensors__are_taken_wherever_a_memory_is(memories_dir: Path) -> None:
     assert postprocess("--out_path", "memory.safetensors").code == 0
     done("export", "memory.safetensors", "again.pth")

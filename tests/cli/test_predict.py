@@ -24,6 +24,7 @@ from pycocotools import mask as rle_codec
 
 from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.coco.annotations import CocoAnnotations, rasterise
+from no_time_to_train.dataset.sam_bbox_to_segm_batch import main as draw_boxes
 from no_time_to_train.models.segmenter import Segmenter
 from no_time_to_train.pl_wrapper.journal import unfinished_runs
 from tests.cli.conftest import ROOT, Outcome, run_command
@@ -200,6 +201,34 @@ def test_predict__exports_what_it_finds(scenes_dir: Path) -> None:
 
 def test_predict__with_the_memory_of_a_run_finds_the_same(scenes_dir: Path, whole: Whole) -> None:
     outcome = predict("--out", "out")
+    assert outcome.code == 0, outcome.err
+    assert tables("out") == tables(str(whole.folder / "out"))
+
+
+def test_predict__draws_masks_in_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the tool for boxes does, whose masks then give the same memory."""
+    write_scenes_dir(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    copy_pictures(Path("pics"), 1)
+    shutil.copytree(ROOT / "photos/images", "boxes")
+    annotations = ROOT / "photos/annotations/custom_references.json"
+    shutil.copy(annotations, "boxes/references.json")
+    outcome = predict("--out", "out", source=("--references", "boxes"))
+    assert outcome.code == 0, outcome.err
+    assert "SAM 2 draws the masks of 3 boxes" in outcome.out
+    tool = ["--input_json", "boxes/references.json", "--image_dir", "boxes", "--device", "cpu"]
+    draw_boxes([*tool, "--sam_checkpoint", "demo_models/sam2_hiera_demo.pt"])
+    drawn = "boxes/references_with_segm.json"
+    assert predict("--out", "drawn", source=("--references", drawn)).code == 0
+    assert Path("out/memory.pth").read_bytes() == Path("drawn/memory.pth").read_bytes()
+
+
+def test_predict__finalises_a_memory_that_is_only_filled(scenes_dir: Path, whole: Whole) -> None:
+    segmenter = FewShotSegmenter.from_config(*DEMO, device="cpu")
+    for name in CLASSES:
+        segmenter.remember(f"refs/{name}/one.jpg", f"refs/{name}/one.png", name)
+    segmenter.save("filled.pth")
+    outcome = predict("--out", "out", source=("--memory", "filled.pth"))
     assert outcome.code == 0, outcome.err
     assert tables("out") == tables(str(whole.folder / "out"))
 

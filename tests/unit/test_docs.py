@@ -298,7 +298,7 @@ def test_settings__that_a_page_names_exist(page: str) -> None:
 
 def test_tables__that_contributing_names_exist() -> None:
     tables = re.findall(r"`(no_time_to_train(?:\.\w+)+)\.([A-Z]+)`", TEXTS["CONTRIBUTING.md"])
-    assert len(tables) == 5
+    assert len(tables) == 6
     for module, name in tables:
         assert getattr(importlib.import_module(module), name)
 
@@ -318,3 +318,10 @@ def test_pages__name_no_document_that_a_clone_lacks(page: str) -> None:
     assert not re.findall(
         r"\b(?:DESIGN|STYLE|METHOD|BEYOND|BENCHMARKS)\.md|\.\./shared", TEXTS[page]
     )
+
+
+def test_set_up__takes_one_time_wherever_it_is_named() -> None:
+    (told,) = re.findall(r"\(once: (.*?)\)", (ROOT / "scripts/venv.sh").read_text())
+    assert f"(once: {told})" in TEXTS["README.md"]
+    others = [page for page in NAMES if re.search(r"\bminutes and [\d.]+ GB\b", TEXTS[page])]
+    assert others == ["README.md"]

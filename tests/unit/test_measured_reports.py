@@ -190,7 +190,7 @@ def test_evaluation__has_its_numbers_and_classes(tmp_path: Path) -> None:
         "shots": 10,
         "seed": 33,
         "metrics": "coco",
-        "numbers": {"box nAP": 0.3225, "box nAPs": None},
+        "numbers": {"box nAP": 0.3225, "box nAPs": None, "mask nAP": 0.4, "mask nAPs": None},
         "per_class": [
             {"category_id": 1, "name": "cat", "instances": 2, "box_ap": 0.2, "mask_ap": None},
             {"category_id": 2, "name": HOSTILE, "instances": 1, "box_ap": 0.9, "mask_ap": None},
@@ -204,7 +204,11 @@ def test_evaluation__has_its_numbers_and_classes(tmp_path: Path) -> None:
     }
     (tmp_path / "evaluation.json").write_text(json.dumps(content))
     report = evaluation_report(tmp_path)
-    assert report.tables[0].rows == [["box nAP", "32.3"], ["box nAPs", "no ground truth"]]
+    assert report.tables[0].header == ["", "box", "mask"]
+    assert report.tables[0].rows == [
+        ["nAP", "32.3", "40.0"],
+        ["nAPs", "no ground truth", "no ground truth"],
+    ]
     assert report.per_class is not None
     assert list(report.per_class.columns) == ["box AP"]
     assert [row.name for row in report.per_class.rows] == [HOSTILE, "cat", "dog"]
@@ -218,3 +222,10 @@ def test_evaluation__without_numbers_is_refused(tmp_path: Path) -> None:
     (tmp_path / "evaluation.json").write_text("{}")
     with pytest.raises(InputError, match="it has no numbers"):
         write_report(tmp_path)
+
+
+def test_evaluation__of_other_numbers_has_one_column(tmp_path: Path) -> None:
+    content = {"title": "COCO-20i", "numbers": {"mIoU": 0.5, "mask of all": None}}
+    (tmp_path / "evaluation.json").write_text(json.dumps(content))
+    report = evaluation_report(tmp_path)
+    assert report.tables[0].rows == [["mIoU", "50.0"], ["mask of all", "no ground truth"]]

@@ -159,6 +159,16 @@ def test_add_classes__says_how_many_references_are_new() -> None:
     assert torch.equal(memory.statistics.centres[2], before)
 
 
+def test_add_classes__of_classes_that_share_a_name_loses_none() -> None:
+    memory = finalised({"arrow": [0], "coin": [10, 10]})
+    memory.class_names = ["coin", "coin"]
+    assert add_classes(memory, filled({"coin": [10, 20]})) == [2]
+    assert memory.statistics.counts.tolist() == [3, 2]
+    memory.class_names = ["arrow", "coin"]
+    assert add_classes(memory, filled({"coin": [10, 20]})) == [1]
+    assert memory.statistics.counts.tolist() == [3, 3]
+
+
 REFUSED: list[tuple[Callable[[Memory], object], str]] = [
     (lambda memory: remove_classes(memory, ["arow"]), "no class 'arow'; did you mean arrow"),
     (lambda memory: remove_classes(memory, ["zzz"]), "'zzz'; there are arrow, coin, gear"),

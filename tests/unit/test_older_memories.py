@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pytest
 import torch
 
 from no_time_to_train.memory.bank import Memory
 from no_time_to_train.memory.checkpoint import read_memory, write_memory
 from no_time_to_train.memory.description import EncoderSpec, describe_memory
 from no_time_to_train.memory.layout import Kind
+from tests.unit.memory_mutants import originals
 
 OLD = Path(__file__).resolve().parents[1] / "data/memory_of_2026-11.pth"
 """Post-processed, of the photographs by the demo networks; with no weights and no thumbnails."""
@@ -50,3 +52,19 @@ def test_add__to_a_class_of_an_older_file_keeps_what_was_there() -> None:
     mean = (before.instance_means[1, 0] + before.instance_means[0, 0]) / 2
     torch.testing.assert_close(after.prototypes[1], mean / mean.norm(), rtol=0, atol=1e-6)
     torch.testing.assert_close(after.class_means[1], mean)
+
+
+@pytest.mark.parametrize("kind", ["filled", "post-processed", "published"])
+def test_read_memory__of_each_kind_without_thumbnails(tmp_path: Path, kind: str) -> None:
+    state, path = originals()[kind], tmp_path / "memory.pth"
+    names = ["mem_thumbnails", "mem_thumbnail_sizes"]
+    names += [] if kind == "filled" else ["mem_mask_sums"]
+    for name in names:
+        del state["state_dict"][f"seg_model.{name}"]
+    torch.save(state, path)
+    memory = read_memory(path).load(Memory())
+    assert memory.thumbnails == [[None], [None] * 3]
+    unknown = [math.isnan(each.weight) for own in memory.by_class() for each in own]
+    assert unknown == [kind == "post-processed"] * 4
+    if kind == "published":  # whose masks tell: nine patches each
+        assert {each.weight for own in memory.by_class() for each in own} == {9.0}

@@ -40,8 +40,8 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
         "--references",
         type=Path,
         metavar="DIR",
-        help="Marked examples, found by looking: a folder per class with masks, Labelme, YOLO or "
-        "COCO json.",
+        help="A folder of marked examples, whose layout is found by looking: a folder per class "
+        "with masks, Labelme, YOLO or COCO; or one COCO json.",
     )
     classes.add_argument(
         "--memory",

@@ -54,7 +54,7 @@ class Job:
         return self.settings.image_size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PictureEntry:
     """A picture of a run."""
 

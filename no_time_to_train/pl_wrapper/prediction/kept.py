@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from no_time_to_train.pl_wrapper.journal import LINES
@@ -39,6 +40,7 @@ class KeptPictures:
         self._folder: Path | None = None
         self._sizes: dict[Path, int] = {}
         self._numbers: dict[Path, int] = {}
+        self._lock = Lock()
 
     def __contains__(self, index: int) -> bool:
         """Whether the picture at this position is finished."""
@@ -76,10 +78,13 @@ class KeptPictures:
         self._sizes = {path: path.stat().st_size for path in folder.glob(LINES)}
 
     def update(self) -> None:
-        """Take up what has been finished since."""
-        if self._folder is None:
-            return
-        for path in sorted(self._folder.glob(LINES)):
+        """Take up what has been finished since; several threads may ask for it."""
+        if self._folder is not None:
+            with self._lock:
+                self._read_new(self._folder)
+
+    def _read_new(self, folder: Path) -> None:
+        for path in sorted(folder.glob(LINES)):
             for offset, content in _whole_lines(path, self._sizes.get(path, 0)):
                 self._sizes[path] = offset + len(content)
                 if head := HEAD.match(content):

@@ -76,5 +76,6 @@ class ProgressMonitor:
 
     def _show(self, end: str = "") -> None:
         if self._is_terminal:
-            sys.stderr.write(f"\r{self._line()}\x1b[K{end}")
+            # The cursor goes back, so that a message takes the place of this line.
+            sys.stderr.write(f"{self._line()}\x1b[K\r{end}")
             sys.stderr.flush()
