@@ -29,7 +29,8 @@ class ReferenceSummary:
     foreground_count: int
     """Number of those patches."""
     patches: Tensor
-    """(Q, C) float16: those patches, or an even sample of them, for the pictures."""
+    """(Q, C) float16: those patches, or an even sample of them, for the pictures; in a memory that
+    was stored finalised, what stands in for them."""
     thumbnail: bytes | None = None
     """Its picture, as `thumbnails.encode_thumbnail` makes them."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from no_time_to_train.dataset.reference_layouts import FoundReferences, find_ref
 from no_time_to_train.dataset.reference_layouts.found_dataset import FoundDataset
 from no_time_to_train.errors import InputError
 
+ROOT = Path(__file__).resolve().parents[2]
 SIZE = (30, 40)  # height, width
 
 
@@ -302,3 +305,13 @@ def test_find_references__needs_a_folder(tmp_path: Path) -> None:
     for name in ("nowhere", "x" * 5000):
         with pytest.raises(InputError, match="there is no folder of references"):
             find_references(tmp_path / name)
+
+
+def test_find_references__needs_no_network_library() -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from no_time_to_train.dataset.reference_layouts import find_references\n"
+        "find_references(Path('scenes'))\n"
+        "sys.exit(bool({'torch', 'lightning', 'cv2', 'matplotlib'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
