@@ -76,7 +76,7 @@ def _mark_step(handlers: Handlers, session: gr.State) -> gr.HTML:
             classes = gr.HTML(padding=False)
     picture.upload(told(handlers.open), [session, picture], picture, show_progress="minimal")
     picture.clear(told_as_failure(handlers.close), session, queue=False)
-    # None of quick clicks may be lost, neither by waiting for another nor in Gradio's queue.
+    # A click waits neither in Gradio's queue nor is it dropped while another is at work.
     on_click: dict[str, Any] = {"outputs": picture, "queue": False, "trigger_mode": "multiple"}
     picture.select(told_as_failure(handlers.click), [session, mode], **on_click)
     undo.click(told_as_failure(handlers.undo), session, **on_click)
