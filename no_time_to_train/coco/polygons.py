@@ -75,9 +75,12 @@ def _simplified(ring: Ring, tolerance: float) -> Ring:
 
 
 def _joined(rings: Sequence[Ring]) -> Ring:
-    """Go along all rings, from each one's leftmost point to the nearest point so far and back."""
-    joined, *others = rings
-    for ring in sorted(others, key=lambda ring: float(ring[:, 0].min())):
+    """Go along all rings, from each one's leftmost point to the nearest point so far and back.
+
+    In the order of these points: what is nearest lies to the left, and an outline before its holes.
+    """
+    joined, *others = sorted(rings, key=lambda ring: float(ring[:, 0].min()))
+    for ring in others:
         start = int(ring[:, 0].argmin())
         near = int(((joined - ring[start]) ** 2).sum(axis=1).argmin())
         around = np.roll(ring, -start, axis=0)

@@ -7,11 +7,11 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from no_time_to_train import termination
+from no_time_to_train import stepwise, termination
 from no_time_to_train.commands.prediction.arguments import parse
 from no_time_to_train.commands.prediction.plan import Plan, make_job, make_plan
 from no_time_to_train.memory.description import describe_memory
-from no_time_to_train.pl_wrapper.prediction.job import MEMORY
+from no_time_to_train.pl_wrapper.prediction.job import MEMORY, Job
 from no_time_to_train.pl_wrapper.prediction.run_log import RunLog
 
 if TYPE_CHECKING:  # it takes seconds to import
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
         return
     with RunLog() as log:
         plan = make_plan(options)
-        if plan.is_done:
+        if plan.is_done and options.devices * options.num_nodes == 1:  # others would wait
             logger.info("Nothing is left to do in %s", plan.job.out)
             return
         totals = _run_as_first(plan, options, log)
@@ -67,11 +67,13 @@ def _run_as_first(plan: Plan, options: Namespace, log: RunLog) -> Totals:
         else:
             load_memory(segmenter, options.memory)
 
-    finished = predict_as_first(plan, _world(options), fill, log)
+    finished = predict_as_first(plan, _world(options, plan.job), fill, log)
     totals = totals_of(plan.kept)
     write_record(plan, finished, totals)
-    write_report(plan.job.out)
+    if totals.pictures:
+        write_report(plan.job.out)
     finished.run.remove()
+    stepwise.describe_kept(None)
     logger.info("%s", _summary(plan, totals))
     return totals
 
@@ -80,13 +82,15 @@ def _run_as_other(options: Namespace) -> None:
     from no_time_to_train.commands.prediction.runner import predict_as_other
 
     memory = describe_memory(options.memory) if options.memory else None
-    predict_as_other(make_job(options, memory), _world(options))
+    job = make_job(options, memory)
+    predict_as_other(job, _world(options, job))
 
 
-def _world(options: Namespace) -> World:
+def _world(options: Namespace, job: Job) -> World:
     from no_time_to_train.commands.prediction.runner import World
 
-    return World(options.device, options.devices, options.num_nodes)
+    device = options.device or job.settings.device
+    return World(device, options.devices, options.num_nodes)
 
 
 def _summary(plan: Plan, totals: Totals) -> str:

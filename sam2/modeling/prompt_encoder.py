@@ -54,7 +54,7 @@ class PromptEncoder(nn.Module):
         Returns:
             Tokens, (P, 2, C).
         """
-        return self.clicks(xy[:, None], xy.new_ones(len(xy), 1, dtype=torch.bool))
+        return self._padded(self._corner(xy, POSITIVE_POINT)[:, None])
 
     def clicks(self, xy: Tensor, positive: Tensor, boxes: Tensor | None = None) -> Tensor:
         """Encode several points per prompt, positive or negative, with the box that they refine.
@@ -74,8 +74,7 @@ class PromptEncoder(nn.Module):
             chosen, self._corner(xy, POSITIVE_POINT), self._corner(xy, NEGATIVE_POINT)
         )
         if boxes is None:
-            padding = self.not_a_point_embed.weight.expand(len(points), 1, -1)
-            return torch.cat([points, padding], dim=1)
+            return self._padded(points)
         return torch.cat([points, self.boxes(boxes)], dim=1)
 
     def boxes(self, xyxy: Tensor) -> Tensor:
@@ -97,6 +96,11 @@ class PromptEncoder(nn.Module):
         xs = (torch.arange(width, device=device) + 0.5) / width
         y, x = torch.meshgrid(ys, xs, indexing="ij")
         return self._as_tokens(torch.stack([x, y], dim=-1)).permute(2, 0, 1)[None]
+
+    def _padded(self, points: Tensor) -> Tensor:
+        """Tokens of points (P, T, C) with the padding point behind them, (P, T + 1, C)."""
+        padding = self.not_a_point_embed.weight.expand(len(points), 1, -1)
+        return torch.cat([points, padding], dim=1)
 
     def _corner(self, xy: Tensor, kind: int) -> Tensor:
         device = self.no_mask_embed.weight.device

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 from pycocotools import mask as rle_codec
@@ -498,3 +499,13 @@ def test_predict__refuses_in_one_sentence_and_leaves_nothing(scenes_dir: Path, c
     for word in words:
         assert word in line
     assert sorted(scenes_dir.rglob("*")) == before
+
+
+def test_device__is_that_of_the_settings_unless_a_flag_names_one(scenes_dir: Path) -> None:
+    Path("gpu.yaml").write_text("trainer: {accelerator: gpu}\n")
+    outcome = predict("--out", "out", "--config", "gpu.yaml")
+    if torch.cuda.is_available():
+        assert read("out/run.json")["machine"]["device"] == "cuda:0"
+    else:
+        assert "device 'cuda' does not exist here" in outcome.err
+    assert predict("--out", "cpu", "--config", "gpu.yaml", "--device", "cpu").code == 0

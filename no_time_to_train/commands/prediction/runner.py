@@ -14,7 +14,6 @@ import torch
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from no_time_to_train import stepwise
 from no_time_to_train.api.arguments import usable_device
 from no_time_to_train.commands.prediction.plan import Plan
 from no_time_to_train.distributed import end_ranks_together
@@ -106,9 +105,8 @@ def predict_as_first(
     module = PicturePrediction(job, run.folder, segmenter)
     module.keeping.describe = lambda: _describe_kept(plan)
     with unlocked_after_errors(run), ProgressMonitor(plan.kept, tables.write_complete):
-        if plan.kept.count < plan.kept.total:
+        if plan.kept.count < plan.kept.total or trainer.world_size > 1:  # others would wait
             _predict(trainer, module)
-    stepwise.describe_kept(None)
     everything = TableResults(plan.kept, Table(job.out, 0, plan.kept.total))
     for exporter in build_exporters(job, names):
         exporter.finish(everything)
