@@ -7,8 +7,11 @@ parser, which reads all of the arguments again.
 
 from __future__ import annotations
 
+import os
 import re
 from argparse import SUPPRESS
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
@@ -28,6 +31,7 @@ from no_time_to_train.commands.parsing import (
     current_class_paths,
 )
 from no_time_to_train.config import DataLoadConfig, DatasetsConfig, ModelConfig, TestMode
+from no_time_to_train.errors import InputError
 from no_time_to_train.output_checks import prepare_outputs
 from no_time_to_train.pl_wrapper.stages import STAGES, check_flags
 
@@ -35,6 +39,8 @@ OWN_PARSER_MODE = "published_yaml_without_trainer"
 PUBLISHED_CLASS = "no_time_to_train.pl_wrapper.sam2matcher_pl.Sam2MatcherLightningModel"
 CLASS_READ_HERE = f"{__name__}.Sam2MatcherLightningModel"
 TRAINER_FLAG = re.compile(r"--trainer(?![^.=+])")
+SETTINGS_FLAG = re.compile(r"--(model|trainer)\b")
+"""Of flags whose value may name a file of settings."""
 PRINT_FLAG = re.compile(r"--print_config(=|$)")
 LIGHTNING_HELP = re.compile(r"--trainer\..*\.help\b")
 DEFAULT_LOADING = DataLoadConfig()
@@ -87,6 +93,7 @@ def check(arguments: list[str]) -> None:
     """
     if any(LIGHTNING_HELP.match(each) for each in arguments):
         return
+    _refuse_pipes(arguments)
     parser = build_parser(with_names={"-h", "--help"}.intersection(arguments) != set())
     try:
         config = parser.parse_args(["test", *own_arguments(arguments)])
@@ -94,6 +101,15 @@ def check(arguments: list[str]) -> None:
             _check_settings(parser, config)
     except LeftToLightning:
         return
+
+
+def _refuse_pipes(arguments: list[str]) -> None:
+    """Refuse a named pipe where a file of settings may be named: reading it never ends."""
+    for flag, value in pairwise([*arguments, ""]):
+        name, equals, given = flag.partition("=")
+        path = given if equals else value
+        if SETTINGS_FLAG.match(name) and os.path.exists(path) and Path(path).is_fifo():
+            raise InputError(f"{name} {path} is a named pipe; give settings or the name of a file")
 
 
 def _check_settings(parser: SettingsParser, config: Namespace) -> None:

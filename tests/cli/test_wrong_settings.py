@@ -279,3 +279,14 @@ def test_published_yaml__with_pytorch_lightning_class_paths_is_accepted(memories
     outcome = run_test("--config", "old.yaml", "--print_config")
     assert outcome.code == 0
     assert "lightning.pytorch.callbacks.TQDMProgressBar" in outcome.out
+
+
+@pytest.mark.parametrize("flag", ["--trainer", "--model", "--model.init_args.model_cfg"])
+def test_named_pipe__for_settings_is_refused_and_not_waited_for(
+    photos_dir: Path, flag: str
+) -> None:
+    os.mkfifo("pipe")
+    for words in ((flag, "pipe"), (f"{flag}=pipe",)):
+        outcome = run_test(*base(), *words)
+        expected = f"error: {flag} pipe is a named pipe; give settings or the name of a file\n"
+        assert (outcome.code, outcome.err) == (2, expected)

@@ -99,7 +99,7 @@ def test_piece_polygons__give_noise_back() -> None:
 
 
 @pytest.mark.parametrize("side", [50, 200, 1000])
-def test_piece_polygons__with_more_tolerance_have_a_fifth_of_the_points(side: int) -> None:
+def test_piece_polygons__with_more_tolerance_have_far_fewer_points(side: int) -> None:
     mask = disc(side)
     exact, coarse = piece_polygons(mask), piece_polygons(mask, 0.75)
     assert len(coarse[0]) < len(exact[0]) / 3
