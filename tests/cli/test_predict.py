@@ -523,3 +523,25 @@ def test_device__is_that_of_the_settings_unless_a_flag_names_one(scenes_dir: Pat
     else:
         assert "device 'cuda' does not exist here" in outcome.err
     assert predict("--out", "cpu", "--config", "gpu.yaml", "--device", "cpu").code == 0
+
+
+EARLY = """
+import sys
+from no_time_to_train.commands import main
+for more in (["--images", "nothing"], ["--sam2", "sam2_hiera_l"], ["--threshold", "2"]):
+    try:
+        main(sys.argv[1:] + more)
+    except SystemExit as stop:
+        print(stop.code, sorted({"torch", "lightning", "cv2"} & set(sys.modules)))
+"""
+
+
+def test_predict__refuses_before_pytorch_is_imported(scenes_dir: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY, "predict", *arguments("--out", "out")],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["2 []"] * 3
