@@ -13,21 +13,18 @@ from tempfile import mkdtemp
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from no_time_to_train.api import FewShotSegmenter
 from no_time_to_train.app.found import Found, counted
 from no_time_to_train.app.marking import Mode
 from no_time_to_train.app.session import Session
-from no_time_to_train.dataset.images import FORMATS
+from no_time_to_train.dataset.picture_folders import SUFFIXES
 from no_time_to_train.errors import InputError, listed
 from no_time_to_train.exports.instances_csv import Row
 from no_time_to_train.visualization.predictions import RgbImage
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
-"""Of pictures; other files of a folder are left alone."""
 HEADER = ["picture", "instance", "class", "score", "x", "y", "width", "height", "area"]
 """Of the table of instances, whose rows are those of `instances.csv`."""
 NOTE_SECONDS = 15.0

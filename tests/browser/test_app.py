@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import zipfile
@@ -118,10 +119,10 @@ class Visit:
         self.press("Add this example")
         self.page.locator("#examples img").wait_for()
 
-    def search(self, readable: int, *paths: Path) -> None:
+    def search(self, readable: int, *paths: Path, field: str = "#files") -> None:
         """Search pictures, so many of which can be read."""
-        self.upload("#files", *paths)
-        self.page.locator("#files").get_by_text(paths[-1].stem).wait_for()
+        self.upload(field, *paths)
+        self.page.locator(field).get_by_text("KB").nth(readable - 1).wait_for()
         self.press("Search")
         self.page.locator("#found img").nth(readable - 1).wait_for()
 
@@ -220,10 +221,14 @@ def test_app__finds_what_the_python_api_finds_for_the_same_clicks(
         np.testing.assert_array_equal(numbers, wanted)
 
 
-def test_app__fits_a_phone_and_shows_the_results(visit: Visit) -> None:
+def test_app__searches_a_folder_and_fits_a_phone(visit: Visit, tmp_path: Path) -> None:
+    for path in TARGETS:
+        shutil.copy(path, tmp_path)
+    (tmp_path / "notes.txt").write_text("no picture, and no word of it")
     visit.page.set_viewport_size({"width": 420, "height": 900})
     visit.add_star()
-    visit.search(2, *TARGETS)
+    visit.search(2, tmp_path, field="#folder")
+    assert "Left out" not in visit.page.locator("#summary").inner_text()
     assert overflow(visit.page) <= 0
     visit.page.get_by_role("button", name=MASKS_BUTTON).wait_for()
     assert visit.page.locator("#instances").is_visible()

@@ -315,6 +315,20 @@ def test_finished_run__takes_new_and_changed_pictures(
     assert read("out/run.json")["finished_before"] == 2
 
 
+def test_finished_run__replaces_the_masks_of_a_changed_picture(scenes_dir: Path) -> None:
+    Path(
+        "pics/target_00"
+    ).mkdir()  # with pictures of its own, and masks beside those of its namesake
+    shutil.copy("pics/target_02.jpg", "pics/target_00/x.jpg")
+    assert predict("--out", "out", "--instances").code == 0
+    inner = sorted(Path("out/instances/target_00/x").iterdir())
+    shutil.copy("pics/target_03.jpg", "pics/target_00.jpg")
+    assert predict("--out", "out", "--instances", "--resume").code == 0
+    names = [path.name for path in Path("out/instances/target_00").glob("*.png")]
+    assert sorted(names) == sorted(p.name for p in Path("out/instances/target_03").iterdir())
+    assert sorted(Path("out/instances/target_00/x").iterdir()) == inner != []
+
+
 def test_finished_run__loses_what_became_a_bad_picture(scenes_dir: Path) -> None:
     assert predict("--out", "out").code == 0
     break_picture()

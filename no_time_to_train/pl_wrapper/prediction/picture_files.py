@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -63,6 +62,7 @@ class PictureFiles:
         """
         write_label_map(self._out / MASKS / f"{output}.png", result)
         if self._wanted.instances:
+            self._remove_instances(output)
             write_instance_masks(self._out / INSTANCES / output, result, self._class_names)
         if pixels is not None:
             drawn = self._draw(pixels, result, prediction)
@@ -72,13 +72,19 @@ class PictureFiles:
 
     def remove(self, output: str) -> None:
         """Remove those of an earlier run that are there."""
-        shutil.rmtree(self._out / INSTANCES / output, ignore_errors=True)
+        self._remove_instances(output)
         for path in (
             self._out / MASKS / f"{output}.png",
             self._out / OVERLAYS / f"{output}.jpg",
             self._out / OVERLAYS / f"{output}.jpg.png",
         ):
             path.unlink(missing_ok=True)
+
+    def _remove_instances(self, output: str) -> None:
+        """Remove masks of an earlier run, not the folders there: those are of other pictures."""
+        for path in (self._out / INSTANCES / output).glob("*.png"):
+            if path.is_file():
+                path.unlink()
 
     def _draw(
         self, pixels: npt.NDArray[np.uint8], result: PictureResult, prediction: Prediction
