@@ -18,9 +18,14 @@ stop() {
     exit 2
 }
 
-# reproduce ARGUMENTS: in place of the shell, so that signals reach it.
+# reproduce BENCHMARK ARGUMENTS: in place of the shell, so that signals reach it. With --dry-run anywhere among the arguments
+# the commands are printed and none is run.
 reproduce() {
-    exec "$PYTHON" "$ROOT/run_lightening.py" reproduce "$@"
+    local word rest=()
+    for word in "${@:2}"; do
+        [[ $word == --dry-run ]] && rest=(--dry-run ${rest[@]+"${rest[@]}"}) || rest+=("$word")
+    done
+    exec "$PYTHON" "$ROOT/run_lightening.py" reproduce "$1" "${rest[@]}"
 }
 
 # gpu_numbers DEVICES: numbers of GPUs such as 0,1 in brackets, as without them 1 means "one GPU"; or cpu.

@@ -121,6 +121,26 @@ def run_cdfsod_pipeline(
     )
 
 
+def test_pipeline__prints_its_commands_with_dry_run(tmp_path: Path) -> None:
+    folder = tmp_path / "sets" / "NEU-DET"
+    given = "NEU-DET", "1", "cpu", "a,b", "2"
+    expected = run_cdfsod_pipeline(*given, folder=folder, cwd=tmp_path)
+    done = bash(
+        ROOT / "scripts" / "matching_cdfsod_pipeline.sh",
+        *(*given, "--trainer.devices", "1", "--dry-run"),
+        cwd=tmp_path,
+        PYTHON=sys.executable,
+        DATASETS_ROOT=str(folder.parent),
+    )
+    assert done.returncode == 0, done.stderr
+    fills = [
+        [line for line in commands(each) if " fill_memory " in line] for each in (expected, done)
+    ]
+    assert len(fills[1]) == len(fills[0]) == 1
+    assert fills[1][0].endswith("--trainer.devices 1") and "--dry-run" not in fills[1][0]
+    assert not (tmp_path / "tmp_ckpts").exists()
+
+
 @pytest.mark.parametrize("spelling", ["NEU-DET", "NEUDET"])
 def test_cdfsod_pipeline__finds_neu_det_under_either_spelling(
     tmp_path: Path, spelling: str
