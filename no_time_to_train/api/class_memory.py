@@ -131,7 +131,7 @@ class ClassMemory:
         assert segmenter.encoder is not None and segmenter.memory.encoder is not None
         memory = file.load(segmenter.memory.emptied())
         file.check_width(segmenter.memory.encoder.name, segmenter.encoder.width)
-        memory.class_names = memory.class_names or [f"class {i}" for i in range(file.size.classes)]
+        memory.class_names = list(file.shown_names)
         with self._lock:
             self._set_memory(memory)
 

@@ -49,7 +49,7 @@ def memory_references(
     except InputError as error:
         return _named(classes), 0, f"The references are without pictures: {error}."
     pictures = memory.thumbnails
-    names = file.class_names or [f"class {number}" for number in range(1, len(pictures) + 1)]
+    names = file.shown_names
     counts = dict(zip(names, map(len, pictures), strict=False))
     counts |= {each.name: each.count for each in _named(classes) if each.count is not None}
     return _with_pictures(names, counts, pictures)

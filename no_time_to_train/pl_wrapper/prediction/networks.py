@@ -56,15 +56,10 @@ def load_memory(segmenter: Segmenter, path: Path) -> None:
     file = read_memory(path)
     memory = file.load(segmenter.memory.emptied())
     file.check_width(segmenter.memory.encoder.name, segmenter.encoder.width)
-    memory.class_names = memory.class_names or default_names(file.size.classes)
+    memory.class_names = list(file.shown_names)
     segmenter.set_memory(memory)
     if not memory.is_finalised:
         segmenter.finalise()
-
-
-def default_names(count: int) -> list[str]:
-    """Names of classes whose memory has none."""
-    return [f"class {number}" for number in range(1, count + 1)]
 
 
 def fill_memory(segmenter: Segmenter, found: FoundReferences, settings: Settings) -> None:
