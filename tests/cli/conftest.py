@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+# Before scikit-learn, as in a command: of two unions of the same types, typing gives both the order
+# of the first, and with `float | int` a limit of 1 batch is read as 1.0, all of them.
+import lightning  # noqa: F401
 import pytest
 
 from no_time_to_train.commands import main

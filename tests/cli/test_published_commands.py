@@ -55,7 +55,9 @@ def test_published_commands__values_arrive_with_their_types(photos_dir: Path) ->
     assert model["memory_bank_cfg"] == {
         "enable": True, "category_num": 20, "length": 30, "patch_memory_mb": 256,
     }  # fmt: skip
-    assert model["test"] == {"imgs_path": None, "online_vis": True, "vis_thr": 0.4}
+    assert model["test"] == {
+        "imgs_path": None, "online_vis": True, "vis_thr": 0.4, "colour_by": "class",
+    }  # fmt: skip
     assert config["model"]["init_args"]["test_mode"] == "test"
     assert config["trainer"]["devices"] in (4, "4")
     assert config["trainer"]["logger"][0]["init_args"]["save_dir"] == "work_dirs/few_shot_results/"
