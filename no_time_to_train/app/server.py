@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 FIRST_PORT = 7860
 PORTS = 100
 """Ports that are tried, from the first one on, where none is asked for."""
+LAST_PORT = 65_535
 START_SECONDS = 30.0
 
 

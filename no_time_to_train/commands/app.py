@@ -65,7 +65,7 @@ def _build_parser() -> CommandParser:
     )
     parser.add_argument(
         "--port",
-        type=whole_number,
+        type=port_number,
         metavar="NUMBER",
         help=f"By default the first free one from {server.FIRST_PORT} on.",
     )
@@ -77,6 +77,14 @@ def _build_parser() -> CommandParser:
     )
     add_network_arguments(parser)
     return parser
+
+
+def port_number(text: str) -> int:
+    """An argparse type: a port, or 0 for any free one."""
+    number = whole_number(text)
+    if number > server.LAST_PORT:
+        raise argparse.ArgumentTypeError(f"must be {server.LAST_PORT} at most, got {text[:40]!r}")
+    return number
 
 
 def _has_desktop() -> bool:
